@@ -68,10 +68,10 @@ class AccountPool:
         return compute_delta(
             self.settings.targets,
             settings.targets,
-            replaced=[
+            replaced_accounts=[
                 account.name for account in kept if moved or before[account.name].cdn != account.cdn
             ],
-            new_credentials=[
+            accounts_with_new_credentials=[
                 account.name
                 for account in kept
                 if before[account.name].credentials != account.credentials

@@ -120,7 +120,7 @@ class Poller:
         """
         current = {account.client for account in accounts.values()}
         for client in tuple(self._clients):
-            is_gone = client.account not in accounts or client.account in delta.replaced
+            is_gone = client.account not in accounts or client.account in delta.replaced_accounts
             if is_gone and client not in current:
                 client.close()
         self._clients.update(current)

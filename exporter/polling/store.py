@@ -170,7 +170,7 @@ class Store:
                 remove_times(target): known
                 for account, known_targets in before.items()
                 for target, known in known_targets.items()
-                if account not in delta.replaced
+                if account not in delta.replaced_accounts
             }
             self._accounts = _group_by_account(
                 replace(kept.get(remove_times(target), TargetState(target)), target=target)

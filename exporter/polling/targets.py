@@ -96,33 +96,41 @@ class ReloadDelta:
     """The difference between what was polled and what is polled from now on.
 
     ``targets`` are all of now, in the order of the configuration; those in ``added`` were not
-    polled before, those in ``removed`` are not polled any more. ``replaced`` has the names under
-    which another account is polled now: nothing that is known of them holds. ``new_credentials``
-    has the names of the accounts whose credentials are configured differently now.
+    polled before, those in ``removed`` are not polled any more. ``replaced_accounts`` has the names
+    under which another account is polled now: nothing that is known of them holds. The credentials
+    of ``accounts_with_new_credentials`` are configured differently now.
     """
 
     targets: tuple[Target, ...]
     added: frozenset[Target]
     removed: frozenset[Target]
-    replaced: frozenset[str] = _NO_ACCOUNTS
-    new_credentials: frozenset[str] = _NO_ACCOUNTS
+    replaced_accounts: frozenset[str] = _NO_ACCOUNTS
+    accounts_with_new_credentials: frozenset[str] = _NO_ACCOUNTS
 
     def restarts(self, target: Target) -> bool:
         """Return whether a target begins again, as at the start, though it was polled before."""
-        return target.account in self.replaced or target.account in self.new_credentials
+        return (
+            target.account in self.replaced_accounts
+            or target.account in self.accounts_with_new_credentials
+        )
 
 
 def compute_delta(
     before: Iterable[Target],
     targets: Iterable[Target],
-    replaced: Iterable[str] = (),
-    new_credentials: Iterable[str] = (),
+    *,
+    replaced_accounts: Iterable[str] = (),
+    accounts_with_new_credentials: Iterable[str] = (),
 ) -> ReloadDelta:
     """Return what changes where ``targets`` are polled instead of those ``before``."""
     ordered, old = tuple(targets), frozenset(before)
     new = frozenset(ordered)
     return ReloadDelta(
-        ordered, new - old, old - new, frozenset(replaced), frozenset(new_credentials)
+        ordered,
+        new - old,
+        old - new,
+        frozenset(replaced_accounts),
+        frozenset(accounts_with_new_credentials),
     )
 
 

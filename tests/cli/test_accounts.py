@@ -170,8 +170,8 @@ def test_another_cdn_or_api_makes_another_account(
     settings = replace(PLAN, targets=OLD)
     delta = AccountPool(settings, {}, Connections(ENDPOINT)).delta_to(replace(settings, **changes))  # type: ignore[arg-type]
 
-    assert delta.replaced == replaced
-    assert delta.new_credentials == new_credentials
+    assert delta.replaced_accounts == replaced
+    assert delta.accounts_with_new_credentials == new_credentials
     assert (delta.targets, delta.added, delta.removed) == (OLD, frozenset(), frozenset())
 
 

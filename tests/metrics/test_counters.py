@@ -224,6 +224,6 @@ def test_another_account_of_the_same_name_starts_at_0(
     metrics.record_verdict(
         CredentialVerdict(USAGE, Credentials("key", "secret"), 0.0, accepted=True)
     )
-    metrics.apply(compute_delta([], [USAGE], replaced=replaced), {"main": 158})
+    metrics.apply(compute_delta([], [USAGE], replaced_accounts=replaced), {"main": 158})
     assert values(metrics, "scaleengine_up") == known
     assert len(values(metrics, "scaleengine_api_clock_skew_seconds")) == len(known)

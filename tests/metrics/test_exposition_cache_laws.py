@@ -204,7 +204,7 @@ class World:
         numbers = {account: len(account) for account in change.accounts}
         quotas = {account: QUOTAS[account] for account in change.accounts if account in QUOTAS}
         with self.publisher.paused():
-            delta = compute_delta(self.store.current(), targets, change.replaced)
+            delta = compute_delta(self.store.current(), targets, replaced_accounts=change.replaced)
             self.metrics.apply(delta, numbers, quotas)
             self.store.apply(delta)
 

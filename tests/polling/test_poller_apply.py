@@ -81,7 +81,12 @@ class Polling:
         replaced: tuple[str, ...] = (),
         new_credentials: tuple[str, ...] = (),
     ) -> None:
-        delta = compute_delta(self.store.current(), targets, replaced, new_credentials)
+        delta = compute_delta(
+            self.store.current(),
+            targets,
+            replaced_accounts=replaced,
+            accounts_with_new_credentials=new_credentials,
+        )
         self.thread.call(lambda: self._poller.apply(delta, accounts))
 
     def tasks(self) -> dict[str, "asyncio.Task[None]"]:

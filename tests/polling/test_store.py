@@ -119,7 +119,7 @@ def test_the_state_of_a_replaced_account_is_dropped() -> None:
     store, result = Store([FILES, OTHERS]), PollResult(1.0, 1.0, 1)
     store.record(FILES, result, GOOD)
     store.record(OTHERS, result, GOOD)
-    store.apply(compute_delta([], [FILES, OTHERS], replaced={"main"}))
+    store.apply(compute_delta([], [FILES, OTHERS], replaced_accounts={"main"}))
     assert store.current()[FILES].good is None
     assert store.current()[OTHERS].good is GOOD
     assert store.list_pending_targets() == (FILES,)
@@ -158,7 +158,7 @@ def test_a_reload_marks_only_changed_accounts(
     store = Store([FILES, OTHERS])
     store.record(FILES, PollResult(1.0, 1.0, 1), GOOD)
     store.changes.take()
-    store.apply(compute_delta([], targets, replaced=forgotten))
+    store.apply(compute_delta([], targets, replaced_accounts=forgotten))
     assert store.changes.take().get(TARGETS, set()) == changed
 
 
