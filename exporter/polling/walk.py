@@ -55,7 +55,6 @@ from exporter.scaleengine.file_listing import (
     FolderEncoding,
     FolderListing,
     Listing,
-    build_listing,
 )
 
 Request: TypeAlias = Callable[[str, int], Coroutine[None, None, Listing]]
@@ -279,7 +278,7 @@ class _Walk:
         try:
             listing = response.result()
         except _TOLERATED_ERRORS:
-            listing = build_listing(FolderListing())  # no number depends on this request
+            listing = Listing(FolderListing())  # no number depends on this request
         shown = None
         if listing.encoding in {None, self.encoding}:
             shown = match_position(request.run, listing.root, self.counter.shows_all)

@@ -121,8 +121,18 @@ class Listing:
     """
 
     root: FolderListing
-    fingerprint: int
     encoding: FolderEncoding | None = None
+    fingerprint: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compute the fingerprint."""
+        fingerprint = 0
+        unread = [("", self.root)]
+        while unread:
+            name, folder = unread.pop()
+            fingerprint = hash((fingerprint, name, tuple(folder.files), len(folder.folders)))
+            unread += reversed([*folder.folders.items()])
+        object.__setattr__(self, "fingerprint", fingerprint)
 
     @property
     def files(self) -> int:
@@ -156,17 +166,6 @@ def may_be_api_member(folder_name: str) -> bool:
     return folder_name.startswith(_RESERVED_PREFIX)
 
 
-def build_listing(root: FolderListing, encoding: FolderEncoding | None = None) -> Listing:
-    """Return the listing of a folder."""
-    fingerprint = 0
-    unread = [("", root)]
-    while unread:
-        folder_name, folder = unread.pop()
-        fingerprint = hash((fingerprint, folder_name, tuple(folder.files), len(folder.folders)))
-        unread += reversed([*folder.folders.items()])
-    return Listing(root, fingerprint, encoding)
-
-
 def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     """Read the listing of the path, which is next to the message or under ``data``.
 
@@ -177,7 +176,7 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     holders = [response, *map(as_mapping, data if isinstance(data, list) else [data or {}])]
     found = [holder[path] for holder in holders if path in holder]
     if not found and (data in ([], {}) or (offset > 0 and response.keys() <= _ENVELOPE)):
-        return build_listing(FolderListing())
+        return Listing(FolderListing())
     if not found:
         raise SchemaError("it does not hold the requested path")
     if len(found) > 1:
@@ -185,9 +184,9 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     tree = found[0]
     if isinstance(tree, list):
         encoding = FolderEncoding.LIST_OF_OBJECTS if tree else None
-        return build_listing(_read_tree(tree, _read_members_from_parts, path), encoding)
+        return Listing(_read_tree(tree, _read_members_from_parts, path), encoding)
     encoding = None if tree == {} else FolderEncoding.OBJECT
-    return build_listing(_read_tree(tree, as_sub_folders, path), encoding)
+    return Listing(_read_tree(tree, as_sub_folders, path), encoding)
 
 
 def _read_members_from_parts(value: Json) -> JsonObject:

@@ -8,15 +8,15 @@ from exporter.check.file_type_search import FileTypeSearch, OtherTypes
 from exporter.check.runner import CheckOptions
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.errors import ServerError
-from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState, build_listing
+from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState
 from exporter.simulator import Behaviour, FaultRule, FileType, Folder, SimulatedAccount, Simulator
 from tests.support.faults import BUSY, HttpError, Refusal
 from tests.support.fixtures import CheckAccounts, DescribeAccount
 from tests.support.sentences import OTHER_TYPES
 
 PATH = "sestore4/jb"
-EMPTY = build_listing(FolderListing((), {}, LoadState.COMPLETE))
-SKIPPING = build_listing(
+EMPTY = Listing(FolderListing((), {}, LoadState.COMPLETE))
+SKIPPING = Listing(
     FolderListing((), {"a": FolderListing(loaded=LoadState.SKIPPED)}, LoadState.COMPLETE)
 )
 

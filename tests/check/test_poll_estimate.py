@@ -21,7 +21,6 @@ from exporter.scaleengine.file_listing import (
     FolderListing,
     Listing,
     LoadState,
-    build_listing,
     list_files,
 )
 from exporter.scaleengine.timestamps import TimestampAllocator
@@ -39,10 +38,10 @@ def files(number: int) -> tuple[str, ...]:
 
 
 CASES = {
-    "nothing": (build_listing(FolderListing(loaded=WHOLE)), PollEstimate(0, 0, 1)),
-    "nothing, and nothing said of it": (build_listing(FolderListing()), PollEstimate(0, 0, 1)),
+    "nothing": (Listing(FolderListing(loaded=WHOLE)), PollEstimate(0, 0, 1)),
+    "nothing, and nothing said of it": (Listing(FolderListing()), PollEstimate(0, 0, 1)),
     "all of it": (
-        build_listing(
+        Listing(
             FolderListing(
                 files(2),
                 {"a": FolderListing(files(3), {"b": FolderListing(loaded=WHOLE)}, WHOLE)},
@@ -52,35 +51,33 @@ CASES = {
         PollEstimate(5, 2, 3),
     ),
     "a full response that is flagged as complete": (
-        build_listing(FolderListing(files(100), loaded=WHOLE)),
+        Listing(FolderListing(files(100), loaded=WHOLE)),
         PollEstimate(100, 0, 3),
     ),
     "a full response without a flag": (
-        build_listing(FolderListing(files(100))),
+        Listing(FolderListing(files(100))),
         PollEstimate(100, 0, 3),
     ),
     "the next offset alone": (
-        build_listing(FolderListing(files(50), next_offset=50)),
+        Listing(FolderListing(files(50), next_offset=50)),
         PollEstimate(50, 0, 4),
     ),
     "a part of many": (
-        build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
+        Listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=1001)),
         PollEstimate(100, 0, 13),
     ),
     "a part, and the number is that of this response": (
-        build_listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=100)),
+        Listing(FolderListing(files(100), loaded=PARTLY, next_offset=100, entries=100)),
         PollEstimate(100, 0, 4),
     ),
     "skipped folders": (
-        build_listing(
+        Listing(
             FolderListing(files(1), {name: FolderListing(loaded=SKIPPED) for name in "abc"}, WHOLE)
         ),
         PollEstimate(1, 3, 4),
     ),
     "a part of a folder below": (
-        build_listing(
-            FolderListing((), {"a": FolderListing(files(100), {}, PARTLY, 100, 250)}, WHOLE)
-        ),
+        Listing(FolderListing((), {"a": FolderListing(files(100), {}, PARTLY, 100, 250)}, WHOLE)),
         PollEstimate(100, 1, 5),
     ),
 }
@@ -105,7 +102,7 @@ def test_a_tree_deeper_than_the_stack_is_estimated() -> None:
     for _ in range(5000):
         folder = FolderListing(folders={"a": folder}, loaded=WHOLE)
 
-    assert estimate_poll(build_listing(folder), is_end=True) == PollEstimate(1, 5000, 1)
+    assert estimate_poll(Listing(folder), is_end=True) == PollEstimate(1, 5000, 1)
 
 
 Walk = Callable[[Stored, ApiVariant], list[Listing]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.snapshots import FileCounts
 from exporter.polling.walk import WalkLimits, walk
-from exporter.scaleengine.file_listing import FolderListing, Listing, build_listing
+from exporter.scaleengine.file_listing import FolderListing, Listing
 
 Script = Mapping[tuple[str, int], FolderListing | Exception]
 """What is responded for a path and offset."""
@@ -26,7 +26,7 @@ class ScriptedApi:
         response = self.script.get((path, offset), self.elsewhere)
         if isinstance(response, Exception):
             raise response
-        return build_listing(response)
+        return Listing(response)
 
 
 def walk_script(

@@ -15,7 +15,6 @@ from exporter.scaleengine.file_listing import (
     FolderListing,
     Listing,
     LoadState,
-    build_listing,
 )
 from tests.polling.scripted_walk import Script, ScriptedApi, walk_script
 from tests.support.sentences import MORE_AFTER_END
@@ -275,8 +274,8 @@ def test_the_request_limit_may_be_reached() -> None:
 def test_responses_of_two_encodings_fail_the_walk() -> None:
     """A response that is written in another way than those before could be misread: no count."""
     responses = [
-        build_listing(complete(a=FolderListing(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
-        build_listing(complete(1), FolderEncoding.OBJECT),
+        Listing(complete(a=FolderListing(loaded=SKIPPED)), FolderEncoding.LIST_OF_OBJECTS),
+        Listing(complete(1), FolderEncoding.OBJECT),
     ]
 
     async def request(_: str, __: int) -> Listing:

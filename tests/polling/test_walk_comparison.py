@@ -25,7 +25,7 @@ from exporter.scaleengine.errors import (
     ScaleEngineError,
     ServerError,
 )
-from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState, build_listing
+from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState
 from tests.support.sentences import REPORTED_FAILURE
 
 PAGE = 100
@@ -74,7 +74,7 @@ class EveryFolder:
             raise self.failure
         if self.fails_below is not None and offset and path.startswith(self.fails_below):
             raise ServerError("files.list", REPORTED_FAILURE, "wait")
-        return build_listing(self._show(tree, offset, [PAGE]))
+        return Listing(self._show(tree, offset, [PAGE]))
 
     def _skip(self, tree: Tree, offset: int) -> Skipped:
         if not self.skips_files:
@@ -209,7 +209,7 @@ def paths(entries: list[tuple[str, FolderListing]]) -> list[str]:
     """Return the paths that are compared, in their order."""
     run = SiblingRun(FolderProgress("p", None, FolderCounts(1).root), deque(), PAGE, 1, 10)
     request = ParentRequest(run, ParentOffset.ENTRIES, 5)
-    comparison = compare_siblings(request, build_listing(FolderListing()), entries, entries)
+    comparison = compare_siblings(request, Listing(FolderListing()), entries, entries)
     return [] if comparison is None else [candidate.path for candidate in comparison.candidates]
 
 
@@ -239,7 +239,7 @@ def test_a_later_file_proves_that_a_folder_is_complete(
 ) -> None:
     """A later file, so near that at most half of the offset comes before the first one."""
     response = FolderListing(files=() if first is None else (first,))
-    assert build_candidate(files, skipped).is_whole(build_listing(response)) is is_whole
+    assert build_candidate(files, skipped).is_whole(Listing(response)) is is_whole
 
 
 def build_candidate(files: int, skipped: int) -> Candidate:

@@ -17,7 +17,6 @@ from exporter.scaleengine.file_listing import (
     FolderListing,
     Listing,
     LoadState,
-    build_listing,
 )
 from tests.polling.scripted_walk import Script, walk_script
 from tests.support.sentences import MORE_AFTER_END
@@ -146,7 +145,7 @@ def walk_over(*responses: Listing) -> None:
 
 def test_a_file_that_has_moved_fails_the_walk() -> None:
     """Where the end is empty, the first entry must still be in its place: here one was removed."""
-    first, end, again = (build_listing(whole(names)) for names in (files(1), (), files(2)))
+    first, end, again = (Listing(whole(names)) for names in (files(1), (), files(2)))
     with pytest.raises(IncompleteError, match="its listing has changed while it was read"):
         walk_over(first, end, again)
 
@@ -174,21 +173,21 @@ def test_an_empty_response_behind_the_end_proves_it(shown: FolderListing) -> Non
     """It proves the end, also with a member of the API that looks like a folder."""
     folder = behind_the_end()
     folder.add_child("__errors")
-    accept_response(folder, build_listing(shown), WalkTraits(max_files=3))
+    accept_response(folder, Listing(shown), WalkTraits(max_files=3))
     assert folder.is_complete
 
 
 def test_a_repeating_response_behind_the_end_proves_nothing() -> None:
     """It proves no end: what follows may be hidden, so the requests go on, a response farther."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
-    accept_response(folder, build_listing(KNOWN), traits)
+    accept_response(folder, Listing(KNOWN), traits)
     assert (folder.step.kind, folder.step.offset) == (StepKind.SAME, 1009)
-    accept_response(folder, build_listing(whole()), traits)
+    accept_response(folder, Listing(whole()), traits)
     for offset in (12, 15):
         assert folder.step == Step(offset, StepKind.GAP)
-        accept_response(folder, build_listing(KNOWN), traits)
+        accept_response(folder, Listing(KNOWN), traits)
     with pytest.raises(IncompleteError, match=MORE_AFTER_END):
-        accept_response(folder, build_listing(whole(b=whole())), traits)
+        accept_response(folder, Listing(whole(b=whole())), traits)
 
 
 @pytest.mark.parametrize("first", [KNOWN, whole(a=whole(files(1, 2)))])
@@ -196,10 +195,10 @@ def test_the_same_response_far_behind_the_end_hides_nothing(first: FolderListing
     """What is shown far behind the end is shown everywhere, and hides nothing."""
     folder, traits = behind_the_end(), WalkTraits(max_files=3)
     for shown in (first, KNOWN):
-        accept_response(folder, build_listing(shown), traits)
+        accept_response(folder, Listing(shown), traits)
     if not folder.is_complete:
         assert folder.step == Step(12, StepKind.GAP)
-        accept_response(folder, build_listing(KNOWN), traits)
+        accept_response(folder, Listing(KNOWN), traits)
     assert folder.is_complete
 
 
@@ -216,7 +215,7 @@ def test_a_response_with_a_skipped_folder_has_no_room(
     root: FolderListing, *, has_room: bool
 ) -> None:
     """A response that skips a folder was cut there, however few entries it shows."""
-    assert WalkTraits(max_files=3).has_room(build_listing(root)) is has_room
+    assert WalkTraits(max_files=3).has_room(Listing(root)) is has_room
 
 
 @pytest.mark.parametrize(
@@ -306,9 +305,7 @@ def test_an_offset_that_skips_nothing_in_a_folder_is_compared(*, is_same: bool) 
 def test_the_next_request_leaps_to_a_file_of_a_sub_folder() -> None:
     """A folder's own file behind its sub-folders may be shown at any offset."""
     traits, folder = WalkTraits(), FolderProgress("s")
-    listing = build_listing(
-        FolderListing(files(1), {"a": whole(many(10, 110))}, PARTLY, files_last=True)
-    )
+    listing = Listing(FolderListing(files(1), {"a": whole(many(10, 110))}, PARTLY, files_last=True))
     traits.observe(listing, 0)
     assert accept_response(folder, listing, traits)
     folder.add_files(listing.root.files)
@@ -347,23 +344,21 @@ def test_a_complete_folder_with_more_files_later_fails_the_walk() -> None:
     folder = FolderProgress("s")
     child = folder.add_child("a")
     child.add_files(files(1))
-    folder.check_complete(build_listing(FolderListing(folders={"a": FolderListing(files(1, 2))})))
+    folder.check_complete(Listing(FolderListing(folders={"a": FolderListing(files(1, 2))})))
     child.finish()
-    folder.check_complete(build_listing(FolderListing(files(1, 2), {"a": FolderListing(files(1))})))
+    folder.check_complete(Listing(FolderListing(files(1, 2), {"a": FolderListing(files(1))})))
     with pytest.raises(IncompleteError, match=r"'s/a' .* shows 2 files where 1 were all"):
-        folder.check_complete(
-            build_listing(FolderListing(folders={"a": FolderListing(files(1, 2))}))
-        )
+        folder.check_complete(Listing(FolderListing(folders={"a": FolderListing(files(1, 2))})))
 
 
 def test_a_complete_folder_with_more_folders_later_fails_the_walk() -> None:
     """The same holds for its sub-folders, whether they are still held or not."""
-    two = build_listing(FolderListing(folders={"a": EMPTY, "b": EMPTY}))
+    two = Listing(FolderListing(folders={"a": EMPTY, "b": EMPTY}))
     folder = FolderProgress("s")
     folder.add_child("a")
     folder.finish()
     for _ in range(2):
-        folder.check_complete(build_listing(FolderListing(folders={"a": EMPTY})))
+        folder.check_complete(Listing(FolderListing(folders={"a": EMPTY})))
         with pytest.raises(IncompleteError, match="shows 2 sub-folders where 1 were all"):
             folder.check_complete(two)
         folder.take_children()
@@ -375,7 +370,7 @@ def test_more_behind_the_end_of_a_folder_fails_the_walk() -> None:
     folder.is_by_itself = True
     folder.step = Step(3, StepKind.GAP)
     with pytest.raises(IncompleteError, match=MORE_AFTER_END):
-        accept_response(folder, build_listing(whole(a=whole())), WalkTraits())
+        accept_response(folder, Listing(whole(a=whole())), WalkTraits())
 
 
 @pytest.mark.parametrize(
@@ -424,14 +419,14 @@ def test_leaps_are_tried_three_times() -> None:
     tried = []
     for _ in range(5):
         folder = FolderProgress("s")
-        listing = build_listing(FolderListing(folders={"a": FolderListing(many(0, 100))}))
+        listing = Listing(FolderListing(folders={"a": FolderListing(many(0, 100))}))
         traits.observe(listing, 0)
         assert accept_response(folder, listing, traits)
         decide_next_step(folder, listing, listing.entries, traits)
         tried.append(folder.step.kind)
         if folder.step.kind is StepKind.LEAP:
             assert (folder.step.offset, folder.step.file) == (99, "99.mp4")
-            assert not accept_response(folder, build_listing(EMPTY), traits)
+            assert not accept_response(folder, Listing(EMPTY), traits)
             assert folder.step.offset == 1
     assert tried == [StepKind.LEAP] * 3 + [StepKind.NEXT] * 2
 
