@@ -189,7 +189,7 @@ class WalkStrategy:
             "requests at the same time are faster": self._is_slower(runs, expected),
             "a try could exceed the requests of a poll": (not is_proven and count_spare() == 0),
         }
-        return next((reason for reason, holds in checks.items() if holds), None)
+        return next((against for against, holds in checks.items() if holds), None)
 
     def _is_slower(self, runs: int, expected: float) -> bool:
         """Return whether requests for parents, in turn, take longer than those they replace.
@@ -202,14 +202,14 @@ class WalkStrategy:
         seconds_per_parent = max(parent_seconds / min(runs, self._max_concurrency), self._gap)
         return seconds_per_parent > seconds_per_child * expected
 
-    def _log_choice(self, run: SiblingRun, choice: str, reason: str) -> None:
-        if (choice, reason) == run.choice:
+    def _log_choice(self, run: SiblingRun, choice: str, explanation: str) -> None:
+        if (choice, explanation) == run.choice:
             return
-        run.choice = (choice, reason)
+        run.choice = (choice, explanation)
         self._log.debug(
             "walk strategy chosen",
             strategy=choice,
-            reason=reason,
+            explanation=explanation,
             request_path=run.parent.path,
             folders=len(run.queue),
             files_per_folder=round(run.mean_files),
