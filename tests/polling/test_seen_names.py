@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.seen_names import SeenNames
+from exporter.polling.folder_progress import SeenNames
 
 
 @given(st.lists(st.text()))
