@@ -172,7 +172,7 @@ def test_a_sub_folder_that_begins_later_proves_the_offset(first: int) -> None:
 
 
 def test_a_folder_is_requested_behind_what_was_shown() -> None:
-    """A sub-folder of which a part was shown goes on at its last file, whatever its offset is."""
+    """A sub-folder of which a part was shown goes on at its last file, for any offset."""
     responses = {
         ("s", 0): complete(
             1,

@@ -200,7 +200,7 @@ def test_a_jump_after_a_correction_is_not_refused(
 def test_time_that_the_monotonic_clock_misses_is_noticed(
     machine: SkewedMachine, simulator: Simulator, client: Client
 ) -> None:
-    """Time that the monotonic clock does not count, as in a suspended virtual machine, is told.
+    """Time that the monotonic clock does not count, as in a suspended virtual machine, is noticed.
 
     It costs one more refusal, and no more.
     """
