@@ -150,9 +150,8 @@ def check(
     """Try each account and path for real. Say what is wrong and what to do."""
     chosen = _choose_shard(shard, total_shards)
     secrets = _configure_logging(log_level, log_format, process)
-    from exporter.check.runner import CheckOptions
+    from exporter.check.runner import CheckOptions, SelectionError
     from exporter.check.runner import check as run_check
-    from exporter.check.selection import SelectionError
     from exporter.terminal import Progress
 
     progress = Progress(sys.stderr)

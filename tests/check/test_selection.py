@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.check.selection import SelectionError, select
+from exporter.check.runner import SelectionError, select
 from exporter.settings import Settings
 from tests.support.fixtures import DescribeAccount, MakeSettings
 
