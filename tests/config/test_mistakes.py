@@ -13,6 +13,7 @@ from tests.support.sentences import (
     BOOLEAN_EXPECTED,
     EMPTY_VALUE,
     IS_FOLDER,
+    KEY_OF_ANOTHER_PLACE,
     NEEDS_QUOTES,
     NO_DURATION,
     NO_LIST,
@@ -114,8 +115,8 @@ ACCOUNT_KEYS = (
         (
             "interval: 3s",
             (
-                "3: api.interval: is not a known key here; "
-                "it belongs under disk_usage or under files or under paths; check its indentation"
+                f"3: api.interval: {KEY_OF_ANOTHER_PLACE} "
+                "under disk_usage or under files or under paths; check its indentation"
             ),
         ),
         (
@@ -200,10 +201,7 @@ def test_mistakes_in_the_api_section_have_a_place_and_a_message(
         ),
         (
             "disk_usage: {quotas: {'a \"b': x}}",
-            (
-                '5:35: accounts[0].disk_usage.quotas."a \\"b": must be a size such as 500GB, '
-                "2TB or 1.5TiB"
-            ),
+            f'5:35: accounts[0].disk_usage.quotas."a \\"b": {NO_SIZE}',
         ),
         (
             "files: {paths: {sestore4/jb: {file_types: [video]}}}",

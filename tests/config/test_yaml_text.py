@@ -23,6 +23,7 @@ from exporter.config import (
 )
 from tests.support.fixtures import LoadText, ReadMistakes
 from tests.support.sentences import (
+    COLON,
     EMPTY_FOLDER,
     IMPOSSIBLE_FILE_NAME,
     LEADING_ZERO,
@@ -33,10 +34,6 @@ from tests.support.sentences import (
 FLOW = (
     "the list or mapping that begins here with '[' or '{' is broken or never closed; "
     "inside of it ${NAME} and special characters need quotes"
-)
-COLON = (
-    "a ':' is not allowed here; check the indentation, quote a text that holds ': ', and end each "
-    "key above with ': '"
 )
 DEEP = "is nested too deeply; no key of this file lies that deep"
 MISFIT = "this text is unexpected here; check indentation, quotes and the '-' of lists"

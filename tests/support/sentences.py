@@ -33,7 +33,7 @@ NO_PATH: Final = "is missing; write the path to count, such as sestore4/jb"
 NO_STORE: Final = "must begin with sestore and its number; write sestore4/jb for a folder jb"
 COLON: Final = (
     "a ':' is not allowed here; check the indentation, quote a text that holds ': ', "
-    "and end each key above with"
+    "and end each key above with ': '"
 )
 TAB: Final = "a tab cannot indent; write spaces"
 ANOTHER_KEY: Final = "holds the key of another certificate"

@@ -11,6 +11,7 @@ from exporter.yamlfile.problems import ConfigError
 from tests.support.sentences import (
     BARE_NUMBER,
     BOOLEAN_EXPECTED,
+    COLON,
     IS_FOLDER,
     NO_DURATION,
     NO_MAPPING,
@@ -180,10 +181,7 @@ def test_mistakes_in_the_rate_limit_have_a_place_and_a_message(
         ("rate_limit: {}\nrate_limit: {}\n", None),
         (
             "a: b: c\n",
-            (
-                "1:5: a ':' is not allowed here; check the indentation, quote a text that holds "
-                "': ', and end each key above with ': '"
-            ),
+            f"1:5: {COLON}",
         ),
     ],
 )
