@@ -216,7 +216,7 @@ class _Job(Generic[T]):
             self._loop.call_soon_threadsafe(self._end)
 
     def abandon(self) -> None:
-        """Keep neither result nor error: nobody waits for them, and an error refers to itself."""
+        """Keep neither result nor error: no task waits for them, and an error refers to itself."""
         self._is_abandoned = True
         self._results.clear()
         self._error = None

@@ -42,8 +42,8 @@ class SimulatedAccount:
 
     ``storage`` holds the top folders, ``sestore4`` and the like. ``refresh`` is called with the
     simulator's time (unix seconds) before each response, so that an account can change as time
-    goes. ``odd_rows`` are written as they are behind the rows of every disk usage, whatever the
-    request is.
+    goes. ``odd_rows`` are written as they are behind the rows of every disk usage, for any
+    request.
     """
 
     cdn: int
