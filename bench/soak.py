@@ -119,8 +119,8 @@ class Machine:
         """Return the clock of the machine."""
         return Clock(lambda: self.time.now() + self.clock_off, self.time.monotonic, self.time.sleep)
 
-    def suffer(self, slot: Slot) -> None:
-        """Let be wrong what is wrong in a slot."""
+    def apply_faults(self, slot: Slot) -> None:
+        """Apply the faults of a slot, and undo others."""
         self.clock_off = slot.clock_off
         if slot.secret_gone:
             self.secret.unlink(missing_ok=True)
@@ -146,13 +146,13 @@ def soak(days: float, minutes: float, seed: str = _SEED) -> Soaked:
         _simulator(speed, seed, days) as (url, fast),
     ):
         machine = Machine(fast, Path(folder, "secret"))
-        machine.suffer(Slot())
+        machine.apply_faults(Slot())
         settings = _build_settings(Path(folder), url)
         truths = _truths(settings, seed, days)
         pace = Pace(speed, _PUBLICATIONS)
         with running(settings, truths, machine.clock, pace, seed=0) as exporter:
             parts = list(_watched(machine, exporter, days, slots(seed, days)))
-            machine.suffer(Slot())
+            machine.apply_faults(Slot())
             good = exporter.observer.wait_for(lambda shown: _is_good(shown, truths), _TIMEOUT)
             dead = exporter.list_dead_threads()
     observer = exporter.observer
@@ -228,7 +228,7 @@ def _watched(
         day = days * number / _PARTS
         samples = []
         while (monotonic := machine.time.monotonic()) < day * DAY:
-            machine.suffer(wrong[min(int(monotonic / SLOT), len(wrong) - 1)])
+            machine.apply_faults(wrong[min(int(monotonic / SLOT), len(wrong) - 1)])
             samples.append(_held())
             time.sleep(_LOOK)
         part = _part(day, samples or [_held()], exporter)

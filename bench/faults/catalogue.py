@@ -56,7 +56,7 @@ class Case:
     at_start: bool = True
     alone: bool = False
 
-    def strike(self, environment: Environment) -> None:
+    def begin_in(self, environment: Environment) -> None:
         """Let the fault begin."""
         if self.faults:
             environment.spoil(*self.faults)

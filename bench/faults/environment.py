@@ -64,7 +64,7 @@ class Overrides:
 
 @dataclass(slots=True)
 class Environment:
-    """One account that is polled; ``mend`` undoes all that a fault has done."""
+    """One account that is polled; ``restore`` undoes all that a fault has done."""
 
     name: str
     time: FastTime
@@ -109,8 +109,8 @@ class Environment:
         """Take the file of the secret away."""
         self.secret.unlink(missing_ok=True)
 
-    def mend(self) -> None:
-        """Let everything be as it should."""
+    def restore(self) -> None:
+        """Undo all faults."""
         self.simulator.behave(Behaviour())
         self.clock_off = 0.0
         self.mid_walk = ()
@@ -213,7 +213,7 @@ def set_up_environment(
         )
         settings = build_settings(load(config, {}).config)
         made = Environment(name, time, settings, holdings, simulator, proxy, overrides, secret)
-        made.mend()
+        made.restore()
         set_up.append(made)
         yield made
 

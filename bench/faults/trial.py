@@ -28,7 +28,7 @@ _PUBLICATIONS: Final = 10.0
 LEEWAY: Final = 180.0
 """Seconds (three real ones) that a busy machine may need beyond the schedule."""
 _LAST_FAILURES: Final = 2
-"""Polls that may fail once it is mended: one is not yet published, one has begun before."""
+"""Polls that may fail after the fault: one is not yet published, one has begun before."""
 _SKEW_LEEWAY: Final = 60.0
 _GOOD: Final = "good"
 _LAST_GOOD: Final = "last good"
@@ -85,7 +85,7 @@ def attempt(
     name = f"case-{number}"
     with set_up_environment(name, case.way, case.timeout, stale_after(case), overrides) as set_up:
         if when is When.AT_START:
-            case.strike(set_up)
+            case.begin_in(set_up)
         pace = Pace(SPEED, _PUBLICATIONS)
         truths = set_up.holdings.truths
         with running(set_up.settings, truths, set_up.clock, pace, number) as exporter:
@@ -99,7 +99,7 @@ def attempt(
 
 
 class _Trial:
-    """A fault that begins, lasts, is mended, and is got over."""
+    """A fault from its beginning until all is good again."""
 
     def __init__(
         self, case: Case, when: When, set_up: Environment, exporter: Running, leeway: float
@@ -130,7 +130,7 @@ class _Trial:
             self.before = good
             requests_before = self.environment.simulator.request_count
             # In this order: what a poll has read before the fault is what was known before.
-            self.case.strike(self.environment)
+            self.case.begin_in(self.environment)
             self.environment.move_on()
         during = self.observer.wait_for(self.has_struck, _TIMEOUT)
         self.requests = self.environment.simulator.request_count - requests_before
@@ -139,13 +139,13 @@ class _Trial:
         self.during = during
         problems = tuple(self.problems_during(during))
         self.environment.move_on()
-        self.environment.mend()
-        mended = self.environment.time.monotonic()
+        self.environment.restore()
+        restored = self.environment.time.monotonic()
         failed_before = self.failed(self.observer.newest)
         spoiled = [target for target, reason in self.expected.items() if reason is not None]
         if spoiled:
             self.observer.wait_for(lambda shown: self.is_good(shown, spoiled), _TIMEOUT)
-        self.back = self.environment.time.monotonic() - mended
+        self.back = self.environment.time.monotonic() - restored
         after = self.observer.wait_for(self.is_good, _TIMEOUT)
         if after is None:
             return (*problems, "the good numbers did not come back")

@@ -19,10 +19,10 @@ BETWEEN_BYTES: Final = 2.0
 BETWEEN_FAILURES: Final = 0.1
 
 Address: TypeAlias = tuple[str, int]
-Manner: TypeAlias = Callable[["Line"], Awaitable[None]]
+Behaviour: TypeAlias = Callable[["Connection"], Awaitable[None]]
 
 
-class Line(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection of which only the end is of interest, and how much has come."""
 
     def __init__(self) -> None:
@@ -45,36 +45,36 @@ class Line(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-async def send_slowly(line: Line) -> None:
+async def send_slowly(connection: Connection) -> None:
     """Send a header that never ends, a byte at a time."""
-    line.transport.write(UNFINISHED)
-    while not line.ended.done():
-        await asyncio.wait([line.ended], timeout=BETWEEN_BYTES)
-        line.transport.write(b"x")
+    connection.transport.write(UNFINISHED)
+    while not connection.ended.done():
+        await asyncio.wait([connection.ended], timeout=BETWEEN_BYTES)
+        connection.transport.write(b"x")
 
 
-async def stay(line: Line) -> None:
+async def stay(connection: Connection) -> None:
     """Scrape once, and keep the connection as long as the server does."""
-    line.transport.write(SCRAPE)
-    await line.ended
+    connection.transport.write(SCRAPE)
+    await connection.ended
 
 
-async def leave_early(line: Line) -> None:
+async def leave_early(connection: Connection) -> None:
     """Ask for the metrics, and be gone before they come."""
-    line.transport.write(SCRAPE)
+    connection.transport.write(SCRAPE)
     await asyncio.sleep(0)
-    line.transport.abort()
-    await line.ended
+    connection.transport.abort()
+    await connection.ended
 
 
-async def stop_reading(line: Line) -> None:
+async def stop_reading(connection: Connection) -> None:
     """Ask for the metrics as they are, and take next to nothing of them."""
-    line.transport.write(WHOLE)
-    line.transport.pause_reading()
-    await line.ended
+    connection.transport.write(WHOLE)
+    connection.transport.pause_reading()
+    await connection.ended
 
 
-MANNERS: Final[dict[str, Manner]] = {
+BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "slow": send_slowly,
     "idle": stay,
     "early": leave_early,
@@ -87,13 +87,13 @@ async def come_again(address: Address, name: str, pause: float, counts: Counter[
     loop = asyncio.get_running_loop()
     while True:
         try:
-            _, sock = await loop.create_connection(Line, *address)
+            _, sock = await loop.create_connection(Connection, *address)
         except OSError:
             counts[f"{name} refused"] += 1
             await asyncio.sleep(BETWEEN_FAILURES)
             continue
         counts[name] += 1
-        await MANNERS[name](sock)
+        await BEHAVIOURS[name](sock)
         await asyncio.sleep(pause)
 
 
@@ -115,13 +115,13 @@ async def run_clients(address: Address, sizes: dict[str, int], pause: float, sec
 def main() -> None:
     """Read the command line and the address, and misbehave."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in MANNERS:
+    for name in BEHAVIOURS:
         parser.add_argument(f"--{name}", type=int, default=0, help="clients of this kind")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds before coming again")
     given = parser.parse_args()
     host, _, port = sys.stdin.readline().strip().rpartition(":")
-    sizes = {name: getattr(given, name) for name in MANNERS}
+    sizes = {name: getattr(given, name) for name in BEHAVIOURS}
     print(asyncio.run(run_clients((host, int(port)), sizes, given.pause, given.seconds)))
 
 

@@ -139,7 +139,7 @@ def test_too_few_threads_at_the_start_end_it_with_1(
     )
 
     assert program.wait() == 1
-    (sentence,) = (event["blurted"] for event in program.events if "blurted" in event)
+    (sentence,) = (event["unstructured"] for event in program.events if "unstructured" in event)
     assert "raise the limit of processes" in str(sentence)
 
 
@@ -148,5 +148,5 @@ def test_too_few_descriptors_at_the_start_end_it_with_1(start: StartProgram, fol
     program = start(folder, PYTHONPATH=str(folder / "site"), DESCRIPTORS="6")
 
     assert program.wait() == 1
-    (sentence,) = (event["blurted"] for event in program.events if "blurted" in event)
+    (sentence,) = (event["unstructured"] for event in program.events if "unstructured" in event)
     assert str(sentence).startswith(f"{FILES}6): raise the limit of open files")

@@ -82,7 +82,7 @@ def test_a_signal_during_the_imports_ends_it(
         if f"--config.file={FIFO}" in arguments:
             wait_until(partial(is_opening, program.pid))
         ended = program.end(number)
-        logged = [event for event in program.events if event.get("blurted") != INTERRUPTED]
+        logged = [event for event in program.events if event.get("unstructured") != INTERRUPTED]
         assert {event.get("level") for event in logged} <= {"debug", "info"}
         if not logged and not program.printed:
             break  # otherwise the signal came after the first moments, on a busy machine

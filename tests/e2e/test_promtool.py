@@ -39,9 +39,9 @@ def run_promtool(promtool: str, proofs: Proofs) -> RunPromtool:
     version = run([promtool, "--version"]).split()[2]
 
     def run_check(*arguments: str | Path, given: str = "") -> None:
-        said = run([promtool, *arguments], given=given)
+        output = run([promtool, *arguments], given=given)
         shown = " ".join(Path(str(argument)).name for argument in arguments[:3])
-        proofs.add(f"promtool {version}", shown, _spoken(said))
+        proofs.add(f"promtool {version}", shown, _on_one_line(output))
 
     return run_check
 
@@ -74,9 +74,9 @@ def test_the_configuration_of_alertmanager_is_valid(
     """The configuration of Alertmanager is good, as shipped and as this run has it."""
     shipped = file == "shipped"
     config = ALERTMANAGER if shipped else write_alertmanager(tmp_path, "http://127.0.0.1:1")
-    said = run([needed("amtool"), "check-config", config])
-    assert "SUCCESS" in said
-    proofs.add("amtool", f"check-config ({file})", _spoken(said))
+    output = run([needed("amtool"), "check-config", config])
+    assert "SUCCESS" in output
+    proofs.add("amtool", f"check-config ({file})", _on_one_line(output))
 
 
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "page"), ("warning", "notify")])
@@ -86,12 +86,12 @@ def test_critical_alerts_page_and_warnings_notify(
     """What is critical goes to who is paged, a warning to who is notified."""
     labels = [f"severity={severity}", "alertname=ScaleEngineAny", "account=demo"]
     routed = ["config", "routes", "test", f"--config.file={ALERTMANAGER}"]
-    said = run([needed("amtool"), *routed, f"--verify.receivers={receiver}", *labels])
-    routed_to = said.splitlines()[-1]
+    output = run([needed("amtool"), *routed, f"--verify.receivers={receiver}", *labels])
+    routed_to = output.splitlines()[-1]
     assert routed_to == receiver
     proofs.add("amtool", f"config routes test severity={severity}", routed_to)
 
 
-def _spoken(said: str) -> str:
+def _on_one_line(output: str) -> str:
     """Return the output of a check in one line, without the folders of the files."""
-    return re.sub(r"/\S*/", "", " ".join(said.split())) or "nothing to say"
+    return re.sub(r"/\S*/", "", " ".join(output.split())) or "no output"

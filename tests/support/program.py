@@ -44,7 +44,7 @@ class Program(Child):
 
     @property
     def events(self) -> list[Event]:
-        """The log so far; a line that is no log line stands as what was ``blurted`` out."""
+        """The log so far; a line that is no log line is the field ``unstructured``."""
         with self._changed:
             return list(self._events)
 
@@ -140,5 +140,5 @@ def _event(line: str) -> Event:
     try:
         event: Event = json.loads(line)
     except ValueError:
-        return {"blurted": line}
+        return {"unstructured": line}
     return event

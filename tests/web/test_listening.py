@@ -62,10 +62,10 @@ def listening() -> Iterator[Listen]:
 
 def accepts(family: socket.AddressFamily, place: str | tuple[str, int]) -> bool:
     """Return whether connections are accepted at an address."""
-    with socket.socket(family, socket.SOCK_STREAM) as visitor:
-        visitor.settimeout(60)
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(60)
         try:
-            visitor.connect(place)
+            client.connect(place)
         except (ConnectionRefusedError, FileNotFoundError):
             return False
     return True
@@ -314,19 +314,19 @@ def test_a_path_that_is_named_twice_is_an_error(tmp_path: Path) -> None:
 def test_a_socket_with_a_listener_is_an_error(tmp_path: Path, waiting: int) -> None:
     """A socket at which a process listens stays its own, even if that has no time to accept."""
     file = tmp_path / "x.sock"
-    visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(waiting)]
+    clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(waiting)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as owner:
         owner.bind(str(file))
         owner.listen(waiting - 1 if waiting else BACKLOG)
-        for visitor in visitors:
-            visitor.connect(str(file))
+        for client in clients:
+            client.connect(str(file))
 
         assert sentence(UnixAddress(file)).startswith(
             f"cannot listen on unix:{file}: it is taken: "
         )
 
-        for visitor in visitors:
-            visitor.close()
+        for client in clients:
+            client.close()
         assert file.is_socket()
 
 

@@ -87,18 +87,18 @@ async def until_waiting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "verdict"),
+    ("user", "password", "result"),
     [("jane", "right", ACCEPTED), ("jane", "wrong", REJECTED), ("nobody", "right", REJECTED)],
 )
 def test_credentials_are_checked_once(
-    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, password: str, verdict: AuthResult
+    authenticate: Authenticate, bcrypt: FakeBcrypt, user: str, password: str, result: AuthResult
 ) -> None:
     """Credentials that were checked are accepted again without bcrypt."""
 
     async def check_three_times() -> list[AuthResult]:
         return [await authenticate(user, password) for _ in range(3)]
 
-    assert run(check_three_times()) == [verdict] * 3
+    assert run(check_three_times()) == [result] * 3
     assert len(bcrypt.checked) == len(set(bcrypt.checked)) <= 2
 
 
@@ -330,9 +330,9 @@ def test_too_many_waiting_checks_overload_the_oldest(
         bcrypt.go_on.set()
         return await asyncio.gather(*tasks)
 
-    verdicts = Counter(run(check_many()))
-    assert verdicts[OVERLOADED] in (10, 11)
-    assert verdicts[REJECTED] == MAX_WAITING + 11 - verdicts[OVERLOADED]
+    results = Counter(run(check_many()))
+    assert results[OVERLOADED] in (10, 11)
+    assert results[REJECTED] == MAX_WAITING + 11 - results[OVERLOADED]
 
 
 def test_a_check_that_cannot_run_is_overloaded(
