@@ -444,10 +444,11 @@ def test_requests_keep_to_the_rate_limit(
 ) -> None:
     """The requests of an account keep to api.requests_per_second."""
     options = CheckOptions("json", full=full)
-    checked(scaleengine.url, main(), options=options, requests_per_second=20)
+    checked(scaleengine.url, main(), options=options, requests_per_second=5)
 
     first, *others, last = [request.time for request in scaleengine.requests]
-    assert last - first > 0.04 * (len(others) + 1)
+    # A busy machine may take the first request late: a fifth of the time is left for that.
+    assert last - first > 0.16 * (len(others) + 1)
 
 
 def test_progress_names_what_is_tried_next(
