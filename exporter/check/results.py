@@ -187,7 +187,7 @@ def build_listing_result(
         "requests_estimated": seen.requests,
         "requests_allowed": requests_allowed,
     }
-    found = f"found, {count(seen.files, 'file')} and {count(seen.folders, 'folder')}"
+    found = f"found {count(seen.files, 'file')} and {count(seen.folders, 'folder')}"
     if seen.requests == 1:
         detail = f"{found}; a full poll takes this one request"
         cost = RequestRange(1, 1)
@@ -232,7 +232,7 @@ def build_empty_path_result(result: CheckResult, found: OtherTypes) -> CheckResu
         )
     else:
         advice = f"check the path {path}: it shows no file of any other type either"
-    detail = f"no file of the type {file_type}: {result.detail}"
+    detail = f"no file of the type {file_type}: {result.detail.removeprefix('found ')}"
     if result.advice is not None:
         advice = f"{advice}; {result.advice}"
     facts = {**result.facts, "file_types_found": (*found.configured, *found.others)}
