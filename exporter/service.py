@@ -17,13 +17,7 @@ from aiohttp import web
 from exporter.accounts import Dependencies, build_accounts
 from exporter.config_watch import ConfigWatch, ConfigWatcher
 from exporter.metrics.publisher import Publisher
-from exporter.metrics.registry import (
-    Metrics,
-    add_reload_gauges,
-    add_shard_gauges,
-    build_metrics,
-)
-from exporter.metrics.self_metrics import add_log_counter
+from exporter.metrics.registry import Metrics, add_process_metrics, build_metrics
 from exporter.observer import Observer
 from exporter.polling.demand import DemandLog
 from exporter.polling.loop_thread import PollingThread
@@ -156,7 +150,14 @@ class _Service(Generic[T]):
         self._reloading = _ReloadService(
             source, self._polling, self._publisher, self._notifier, (stop, clock)
         )
-        self._add_own_metrics(settings)
+        add_process_metrics(
+            self._metrics,
+            settings.shard.ordinal,
+            settings.shard.total,
+            lambda: self._process.stderr.lines_dropped,
+            self._reloading.reload,
+            self._web_options.web_config,
+        )
         self._app = self._build_app()
         self._ssl_context = _protect(self._app, web_options.web_config, clock)
 
@@ -210,13 +211,6 @@ class _Service(Generic[T]):
             file_workers=WorkerPool(_MAX_FILE_WORKERS, "secret"),
         )
         return _PollingService(settings, dependencies, workers, self._store, self._metrics)
-
-    def _add_own_metrics(self, settings: Settings) -> None:
-        add_shard_gauges(self._metrics, settings.shard.ordinal, settings.shard.total)
-        add_log_counter(self._metrics.process, lambda: self._process.stderr.lines_dropped)
-        add_reload_gauges(self._metrics, "config", self._reloading.reload)
-        if self._web_options.web_config is not None:
-            add_reload_gauges(self._metrics, "web_config", self._web_options.web_config)
 
     def _build_app(self) -> web.Application:
         options, reloading = self._web_options, self._reloading

@@ -1,7 +1,7 @@
 """All that ``/metrics`` shows, in two layers, and all of it in one registry."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -30,7 +30,7 @@ from exporter.metrics.counters import PollCounters, RequestCounters
 from exporter.metrics.credential_metrics import CredentialCollector
 from exporter.metrics.descriptions import Quotas
 from exporter.metrics.families import QuotaCollector, SnapshotCollector, SnapshotRedactor
-from exporter.metrics.self_metrics import ProcessMetrics, WallTime
+from exporter.metrics.self_metrics import ProcessMetrics, WallTime, add_log_counter
 from exporter.polling.credentials import CredentialVerdict
 from exporter.polling.store import ChangedTargets, PollResult, Store
 from exporter.polling.targets import ReloadDelta, Target
@@ -171,6 +171,25 @@ class ReloadStatus(Protocol):
     @property
     def last_reload_successful(self) -> bool:
         """Return whether the last reload attempt was successful."""
+
+
+def add_process_metrics(
+    metrics: Metrics,
+    shard_ordinal: int,
+    total_shards: int,
+    count_dropped_lines: Callable[[], int],
+    config: ReloadStatus,
+    web_config: ReloadStatus | None = None,
+) -> None:
+    """Add what the exporter says of its process besides what each process says.
+
+    ``count_dropped_lines`` returns the number of log lines that were dropped, from 0 on.
+    """
+    add_shard_gauges(metrics, shard_ordinal, total_shards)
+    add_log_counter(metrics.process, count_dropped_lines)
+    add_reload_gauges(metrics, "config", config)
+    if web_config is not None:
+        add_reload_gauges(metrics, "web_config", web_config)
 
 
 def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> None:

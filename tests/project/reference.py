@@ -16,8 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.cli import program
 from exporter.command_line import Flag
 from exporter.config.writing import build_json_schema
-from exporter.metrics.registry import add_reload_gauges, add_shard_gauges, build_metrics
-from exporter.metrics.self_metrics import add_log_counter
+from exporter.metrics.registry import add_process_metrics, build_metrics
 from exporter.polling.store import Store
 from exporter.scaleengine.clock import Clock
 from exporter.yamlfile.units import DURATION_PATTERN, SIZE_PATTERN
@@ -83,10 +82,7 @@ def format_metrics() -> str:
 def collect_families() -> dict[str, Metric]:
     """Return each family by the name that Prometheus' documentation calls a metric."""
     metrics = build_metrics(Store([]), {}, Clock())
-    add_shard_gauges(metrics, 0, 1)
-    add_log_counter(metrics.process, int)
-    add_reload_gauges(metrics, "config", _Reloaded())
-    add_reload_gauges(metrics, "web_config", _Reloaded())
+    add_process_metrics(metrics, 0, 1, int, _Reloaded(), _Reloaded())
     return {_metric_name(family): family for family in metrics.registry.collect()}
 
 
