@@ -310,7 +310,7 @@ def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
             return row
         return RejectedRow(RowFault.FUTURE_DAY, row.cpu_user, row.day, _IN_THE_FUTURE)
     if not isinstance(row, dict):
-        problem = f"must be a mapping, is {type_name(row)}"
+        problem = f"the row must be a mapping, is {type_name(row)}"
         return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
         usage = _read_usage_row(row)

@@ -134,7 +134,7 @@ def _is_redirect(status: int) -> bool:
 
 
 def _read_outcome(content: Json) -> tuple[str, JsonObject]:
-    members = as_mapping(content)
+    members = as_mapping(content, "its JSON")
     outcome = members.get("status")
     if not isinstance(outcome, str) or outcome not in {"success", "failure"}:
         raise SchemaError("its member 'status' is neither success nor failure")

@@ -173,7 +173,8 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
     an offset above 0, the response may hold nothing at all. Raises SchemaError.
     """
     data = response.get("data")
-    holders = [response, *map(as_mapping, data if isinstance(data, list) else [data or {}])]
+    parts = data if isinstance(data, list) else [data or {}]
+    holders = [response, *(as_mapping(part, "data") for part in parts)]
     found = [holder[path] for holder in holders if path in holder]
     if not found and (data in ([], {}) or (offset > 0 and response.keys() <= _ENVELOPE)):
         return Listing(FolderListing())

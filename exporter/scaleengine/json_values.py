@@ -146,12 +146,15 @@ class _CountingHook:
         return self._convert(found)
 
 
-def as_mapping(value: Json) -> JsonObject:
-    """Return a mapping; PHP prints an empty one as ``[]``."""
+def as_mapping(value: Json, subject: str = "") -> JsonObject:
+    """Return a mapping; PHP prints an empty one as ``[]``.
+
+    ``subject`` names the value in the message, where the caller does not put its name before it.
+    """
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise SchemaError(f"must be a mapping, is {type_name(value)}")
+        raise SchemaError(f"{subject} must be a mapping, is {type_name(value)}".lstrip())
     return value
 
 

@@ -149,11 +149,11 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
 @pytest.mark.parametrize(
     ("written", "known", "problem"),
     [
-        (7, NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a number"),
-        (None, NOT_AN_OBJECT, f"{MAPPING_EXPECTED} null"),
-        ("row", NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a text"),
-        ([row()], NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a list"),
-        ([], NOT_AN_OBJECT, f"{MAPPING_EXPECTED} a list"),
+        (7, NOT_AN_OBJECT, f"the row {MAPPING_EXPECTED} a number"),
+        (None, NOT_AN_OBJECT, f"the row {MAPPING_EXPECTED} null"),
+        ("row", NOT_AN_OBJECT, f"the row {MAPPING_EXPECTED} a text"),
+        ([row()], NOT_AN_OBJECT, f"the row {MAPPING_EXPECTED} a list"),
+        ([], NOT_AN_OBJECT, f"the row {MAPPING_EXPECTED} a list"),
         ({}, (RowFault.INVALID_USER, None, None), "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "bytes_total": 1}, NO_USER, "cpu_user is missing"),
         ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),

@@ -357,8 +357,8 @@ def test_paths_have_4096_bytes_at_most() -> None:
         ({"data": {"sestore4": {"jb": []}}}, NO_REQUESTED_PATH),
         ({"data": {PATH: []}, PATH: []}, "it holds the requested path 2 times"),
         ({"data": [{PATH: []}, {PATH: []}]}, "it holds the requested path 2 times"),
-        ({"data": "text"}, f"{MAPPING_EXPECTED} a text"),
-        ({"data": 7, PATH: []}, f"{MAPPING_EXPECTED} a number"),
+        ({"data": "text"}, f"data {MAPPING_EXPECTED} a text"),
+        ({"data": 7, PATH: []}, f"data {MAPPING_EXPECTED} a number"),
     ],
 )
 def test_a_response_without_the_requested_path_is_refused(
