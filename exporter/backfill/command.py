@@ -38,7 +38,7 @@ from exporter.backfill.work_folder import (
     place_file,
 )
 from exporter.polling.targets import DiskUsageTarget
-from exporter.polling.threads import StopRequestedError, stoppable
+from exporter.polling.threads import StopRequestedError, build_stoppable_clock
 from exporter.process.ending import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 from exporter.process.streams import STDOUT
 from exporter.scaleengine.clock import Clock
@@ -225,7 +225,7 @@ class _Run:
         """Collect all accounts; return what each came to."""
         host = self._host
         dependencies = Dependencies(
-            stoppable(host.clock, self._stop),
+            build_stoppable_clock(host.clock, self._stop),
             TimestampAllocator(self._stop.wait),
             lambda _: None,
             host.secrets.register,

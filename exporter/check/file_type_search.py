@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from exporter.check.poll_estimate import count_shown_files, is_empty
+from exporter.check.poll_estimate import count_shown_files, has_surely_no_files
 from exporter.polling.targets import FilesTarget
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import Listing
@@ -114,8 +114,8 @@ def _build_key(target: FilesTarget, file_type: str) -> _Key:
 
 
 def _judge(listing: Listing, file_type: str) -> _Finding:
-    if count_shown_files(listing) or is_empty(listing):
-        return _Finding(has_files=not is_empty(listing))
+    if count_shown_files(listing) or has_surely_no_files(listing):
+        return _Finding(has_files=not has_surely_no_files(listing))
     return _Finding(
         has_files=False,
         failure=f"the first response for {file_type} shows no file, but leaves some out",

@@ -13,8 +13,8 @@ from exporter.check.results import (
     RequestRange,
     build_disk_usage_result,
     build_target_subject,
-    count,
     estimate_target_poll,
+    format_count,
 )
 from exporter.polling.demand import HOUR
 from exporter.polling.folder_counts import FolderCounts
@@ -119,8 +119,8 @@ def build_full_poll_result(
     result = _describe_snapshot(target, full_poll.snapshot)
     rate = full_poll.requests / full_poll.seconds if full_poll.seconds else 0.0
     detail = (
-        f"{result.detail}; {count(full_poll.requests, 'request')} in {full_poll.seconds:.1f} s "
-        f"({rate:.1f} a second), {full_poll.trace.size:,} bytes"
+        f"{result.detail}; {format_count(full_poll.requests, 'request')} in "
+        f"{full_poll.seconds:.1f} s ({rate:.1f} a second), {full_poll.trace.size:,} bytes"
     )
     costliest = full_poll.trace.folders
     if isinstance(target, FilesTarget) and full_poll.requests > 1:
@@ -156,7 +156,7 @@ def _describe_snapshot(target: Target, snapshot: Snapshot) -> CheckResult:
         case DiskUsageTarget(), DiskUsageSnapshot():
             return build_disk_usage_result(target, snapshot)
         case _, FileCounts(files=files, folders=folders):
-            detail = f"{count(files, 'file')} and {count(folders, 'folder')}"
+            detail = f"{format_count(files, 'file')} and {format_count(folders, 'folder')}"
             counts = {"files": files, "folders": folders}
             return CheckResult(build_target_subject(target), Outcome.OK, detail, facts=counts)
         case _:

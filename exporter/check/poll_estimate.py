@@ -51,7 +51,7 @@ def count_shown_files(listing: Listing) -> int:
     return sum(len(folder.files) for folder in _list_folders(listing.root))
 
 
-def is_empty(listing: Listing) -> bool:
+def has_surely_no_files(listing: Listing) -> bool:
     """Return whether a response shows no file, and does not say that it leaves any out."""
     return all(
         not folder.files and folder.next_offset is None and folder.loaded not in _LEAVES_OUT

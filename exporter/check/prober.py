@@ -11,7 +11,7 @@ from dataclasses import replace
 from exporter.accounts import Dependencies, build_accounts
 from exporter.check.file_type_search import OFTEN_NONE, FileTypeSearch
 from exporter.check.full_polls import FullPoller, build_full_poll_result
-from exporter.check.poll_estimate import is_empty
+from exporter.check.poll_estimate import has_surely_no_files
 from exporter.check.results import (
     CheckResult,
     RequestRange,
@@ -140,7 +140,11 @@ class Prober:
             listing = self._list(target, target.file_type, credentials)
         self._search.record_listing(target, listing)
         result = build_listing_result(target, listing, self._requests_allowed)
-        return self._explain_empty(target, credentials, result) if is_empty(listing) else result
+        return (
+            self._explain_empty(target, credentials, result)
+            if has_surely_no_files(listing)
+            else result
+        )
 
     def _list(self, target: FilesTarget, file_type: str, credentials: Credentials) -> Listing:
         """Request the first response for a type of the path of a target."""

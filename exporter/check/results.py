@@ -144,7 +144,7 @@ def build_disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -
         "rejected_rows": sum(rows.count for rows in usage.rejected),
         "newest_day": newest.isoformat() if newest else None,
     }
-    found = [f"{count(users, 'CPU user')} ({name_users(users)}), newest day {newest}"]
+    found = [f"{format_count(users, 'CPU user')} ({name_users(users)}), newest day {newest}"]
     if newest is None:
         found = [f"no CPU user {'with a number' if usage.rejected else 'in the last thirty days'}"]
     advice = []
@@ -167,7 +167,7 @@ def build_disk_usage_result(target: DiskUsageTarget, usage: DiskUsageSnapshot) -
 
 def _describe_rejected(rows: RejectedRows) -> str:
     examples = ", ".join(f"({row})" for row in rows.examples)
-    text = f"{count(rows.count, 'row')} rejected as {rows.fault}: {examples}"
+    text = f"{format_count(rows.count, 'row')} rejected as {rows.fault}: {examples}"
     if not rows.cpu_users:
         return text
     return f"{text}, so there is no number of {name_users(rows.cpu_users)}"
@@ -187,7 +187,7 @@ def build_listing_result(
         "requests_estimated": seen.requests,
         "requests_allowed": requests_allowed,
     }
-    found = f"found {count(seen.files, 'file')} and {count(seen.folders, 'folder')}"
+    found = f"found {format_count(seen.files, 'file')} and {format_count(seen.folders, 'folder')}"
     if seen.requests == 1:
         detail = f"{found}; a full poll takes this one request"
         cost = RequestRange(1, 1)
@@ -248,7 +248,7 @@ def estimate_target_poll(target: FilesTarget, listing: Listing) -> PollEstimate:
     return estimate_poll(listing, is_end=folder.is_complete)
 
 
-def count(things: int | Sequence[object], name: str) -> str:
+def format_count(things: int | Sequence[object], name: str) -> str:
     """Return a number with the name of what is counted: ``1 file``, ``2 files``."""
     number = things if isinstance(things, int) else len(things)
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"

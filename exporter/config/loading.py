@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from exporter.config.fields import FILE_TYPES
 from exporter.config.model import AccountConfig, Config
-from exporter.config.rules import check_rules, find_account_names
+from exporter.config.rules import find_account_names, find_broken_rules
 from exporter.config.secrets import NAMES, read_credentials
 from exporter.config.substitution import substitute
 from exporter.config.warnings import find_warnings
@@ -159,7 +159,7 @@ def find_config_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]
     return files, problems
 
 
-def read_state(paths: Sequence[Path]) -> FilesState:
+def read_file_states(paths: Sequence[Path]) -> FilesState:
     """Return what changes when a file is written or replaced, also by another symbolic link."""
     return tuple((str(file), _resolve(file), _digest(file)) for file in find_config_files(paths)[0])
 
@@ -254,14 +254,14 @@ def load_files(
     configuration is made of old and new ones.
     """
     for _ in range(_MAX_READS):
-        before = read_state(paths)
+        before = read_file_states(paths)
         try:
             config, warnings = _load(paths, environ, wall_clock())
         except ConfigError:
-            if read_state(paths) == before:
+            if read_file_states(paths) == before:
                 raise
             continue
-        if read_state(paths) == before:
+        if read_file_states(paths) == before:
             fingerprint = compute_fingerprint(before, list_named_files(config))
             return LoadedConfig(config, warnings, fingerprint)
     raise ConfigError(
@@ -283,7 +283,7 @@ def take_fingerprint(paths: Sequence[Path], named_files: Iterable[Path]) -> Fing
 
     ``named_files`` are those that the configuration which was read last names.
     """
-    return compute_fingerprint(read_state(paths), named_files)
+    return compute_fingerprint(read_file_states(paths), named_files)
 
 
 def _load(
@@ -326,7 +326,7 @@ def _read_piece(path: Path, environ: Mapping[str, str], report: ErrorCollector) 
 def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
     document, report = piece.document, piece.report
     value = read_credentials(document, piece.folder, report)
-    for loc, rule in check_rules(document):
+    for loc, rule in find_broken_rules(document):
         report.add(loc, document.position(loc), rule)
     model = Config if needs_accounts or has_accounts(piece) else PieceModel
     return read_model(model, value, document, piece.folder, report, MESSAGES)

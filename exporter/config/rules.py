@@ -10,7 +10,7 @@ from exporter.yamlfile.document import Document, YamlValue
 from exporter.yamlfile.problems import Loc, LocatedMessage
 
 
-def check_rules(document: Document) -> Iterator[LocatedMessage]:
+def find_broken_rules(document: Document) -> Iterator[LocatedMessage]:
     """Find each rule that the document breaks: the way to the place, and a message."""
     accounts = _get_items(document.value, "accounts")
     yield from _find_repeated_names(document)

@@ -10,7 +10,7 @@ from exporter.polling.steps import (
     FIRST_STEP,
     Start,
     Step,
-    start_of,
+    find_start,
 )
 from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, FolderListing, Listing
@@ -201,7 +201,7 @@ class FolderProgress:
 
     def starts_like(self, shown: FolderListing) -> bool:
         """Return whether a response shows the folder from its start, as an earlier one did."""
-        return self.start is not None and self.start == start_of(shown)
+        return self.start is not None and self.start == find_start(shown)
 
     def finish(self) -> None:
         """Record that the folder is complete."""

@@ -15,15 +15,15 @@ from exporter.polling.steps import (
     FIRST_STEP,
     Step,
     StepKind,
+    find_last_file,
+    find_last_reached,
+    find_start,
     iter_folder_names,
-    last_file,
-    last_reached,
+    list_folders_with_files,
     may_leap,
     repeats,
     shows_file,
     shows_nothing,
-    start_of,
-    with_files,
 )
 from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.file_listing import FolderListing, Listing, LoadState
@@ -82,7 +82,7 @@ def _may_follow(folder: FolderProgress, listing: Listing) -> bool:
     more, and passes over sub-folders. Raises IncompleteError where it does. Return False where
     the response from the start of the folder is needed to tell.
     """
-    first = start_of(listing.root)[0]
+    first = find_start(listing.root)[0]
     has_passed = folder.step.offset == 0 or folder.own_files < 2 or first != folder.first_file  # noqa: PLR2004 - one file comes again where it was
     if folder.step.kind is StepKind.SAME or first is None or has_passed:
         return True
@@ -203,7 +203,7 @@ def _follow(folder: FolderProgress, listing: Listing, new_entries: int, traits: 
     step, shown, next_offset = folder.step, listing.root, listing.root.next_offset
     if step.kind is StepKind.AT_OFFSET and not new_entries:
         traits.overlap_stalls = True
-    children = with_files(shown)
+    children = list_folders_with_files(shown)
     if next_offset is None:
         if shown.is_empty:
             raise folder.incomplete("it goes on, but nothing says where")
@@ -215,7 +215,7 @@ def _follow(folder: FolderProgress, listing: Listing, new_entries: int, traits: 
         return _step_over(folder, shown, children[0])
     file = shown.files[-1] if shown.files else None
     child = children[-1] if children else None
-    first_child = last_reached(shown)
+    first_child = find_last_reached(shown)
     if file is None and first_child is None:
         return Step(next_offset)
     again = Step(
@@ -236,7 +236,7 @@ def _follow(folder: FolderProgress, listing: Listing, new_entries: int, traits: 
 def _step_on(folder: FolderProgress, listing: Listing, traits: WalkTraits) -> Step:
     """Return the step after a response that does not say whether there is more."""
     shown, offset = listing.root, folder.step.offset
-    children = with_files(shown)
+    children = list_folders_with_files(shown)
     own = _choose_own_step(folder, shown, traits)
     if own is not None:
         following = own
@@ -260,7 +260,7 @@ def _step_on(folder: FolderProgress, listing: Listing, traits: WalkTraits) -> St
     last = replace(shown, files=()) if shown.files_last else shown
     leap = offset + last.all_files - 1
     if may_leap(listing, folder.step, traits) and leap > following.offset:
-        return Step(leap, StepKind.LEAP, *last_file(last), otherwise=following)
+        return Step(leap, StepKind.LEAP, *find_last_file(last), otherwise=following)
     return following
 
 
@@ -271,7 +271,7 @@ def _step_far(folder: FolderProgress, shown: FolderListing, following: Step) -> 
     is shown again, nothing was passed over. So each step is twice as long as the last one, or
     half as long where that was too long, and never as long as a response reaches.
     """
-    last = last_reached(shown)
+    last = find_last_reached(shown)
     length = 2 * (folder.step.offset - folder.earlier_offset)
     lengths = [n for n in _LENGTHS if n <= length]
     for far in (folder.step.offset + n for n in lengths):

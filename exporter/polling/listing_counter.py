@@ -9,7 +9,13 @@ from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.follow_ups import decide_next_step
 from exporter.polling.siblings import Entry
-from exporter.polling.steps import StepKind, begins_with, last_reached, start_of, with_files
+from exporter.polling.steps import (
+    StepKind,
+    begins_with,
+    find_last_reached,
+    find_start,
+    list_folders_with_files,
+)
 from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import LimitReachedError
 from exporter.scaleengine.file_listing import (
@@ -39,7 +45,7 @@ class ListingCounter:
         """Count what an accepted response for a folder shows, and set the next step of it."""
         step = folder.step
         if step.offset == 0:
-            folder.start = start_of(listing.root)
+            folder.start = find_start(listing.root)
         files = folder.add_files(listing.root.files)
         self.counts.add_files(folder.counted, files)
         new_entries, unclear, last = self._count_children(folder, listing)
@@ -115,7 +121,7 @@ class ListingCounter:
                     child.is_by_itself = True
                     continue
                 if is_from_start and shown_child.files:
-                    child.start = start_of(shown_child)
+                    child.start = find_start(shown_child)
                 files = child.add_files(shown_child.files)
                 self.counts.add_files(child.counted, files)
                 new_entries += files
@@ -188,4 +194,4 @@ def _find_passed(folder: FolderProgress, reached: str) -> frozenset[FolderProgre
 
 def _find_last_children(shown: FolderListing) -> frozenset[str | None]:
     """Return the sub-folders below which a response may have ended."""
-    return frozenset([last_reached(shown), *with_files(shown)[-1:]])
+    return frozenset([find_last_reached(shown), *list_folders_with_files(shown)[-1:]])

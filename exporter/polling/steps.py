@@ -59,7 +59,7 @@ class Step:
 FIRST_STEP: Final = Step(0)
 
 
-def start_of(shown: FolderListing) -> Start:
+def find_start(shown: FolderListing) -> Start:
     """Return the first own file and the first sub-folder that a response shows of a folder."""
     return next(iter(shown.files), None), next(iter(iter_folder_names(shown)), None)
 
@@ -80,7 +80,7 @@ def has_skipped(start: Start, shown: FolderListing) -> bool:
     or to a file, so only what it did show counts: its first file, or else its first sub-folder.
     """
     first_file, first_child = start
-    file, child = start_of(shown)
+    file, child = find_start(shown)
     if first_file is not None:
         return file != first_file
     return first_child is not None and child != first_child
@@ -100,7 +100,7 @@ def repeats(shown: FolderListing, step: Step) -> bool:
     child = shown.folders.get(step.child or "")
     if child is not None and child.loaded is not LoadState.SKIPPED:
         return step.child_shown is None or shows_again(step.child_shown, child)
-    return step.first_child is not None and start_of(shown)[1] == step.first_child
+    return step.first_child is not None and find_start(shown)[1] == step.first_child
 
 
 def shows_again(known: FolderListing, shown: FolderListing) -> bool:
@@ -137,8 +137,8 @@ def may_leap(listing: Listing, step: Step, traits: WalkTraits) -> bool:
 def begins_with(shown: FolderListing, step: Step) -> bool:
     """Return whether the file of a leap is the very first that a response shows."""
     folder, names = shown, []
-    while not folder.files or (folder.files_last and with_files(folder)):
-        children = with_files(folder)
+    while not folder.files or (folder.files_last and list_folders_with_files(folder)):
+        children = list_folders_with_files(folder)
         if not children:
             return False
         names.append(children[0])
@@ -154,24 +154,26 @@ def shows_file(shown: FolderListing, step: Step) -> bool:
     return folder is not None and step.file in folder.files
 
 
-def last_file(shown: FolderListing) -> tuple[str, str]:
+def find_last_file(shown: FolderListing) -> tuple[str, str]:
     """Return the last file that a response shows, and where it is below the requested folder.
 
     A file is the last of its folder, but for the files of sub-folders that are named behind it.
     """
     folder, names = shown, []
-    while (children := with_files(folder)) and not (folder.files and folder.files_last):
+    while (children := list_folders_with_files(folder)) and not (
+        folder.files and folder.files_last
+    ):
         names.append(children[-1])
         folder = folder.folders[children[-1]]
     return folder.files[-1], "/".join(names)
 
 
-def with_files(shown: FolderListing) -> list[str]:
+def list_folders_with_files(shown: FolderListing) -> list[str]:
     """Return the sub-folders of which a response shows files, at any depth."""
     return [name for name, child in shown.folders.items() if child.all_files]
 
 
-def last_reached(shown: FolderListing) -> str | None:
+def find_last_reached(shown: FolderListing) -> str | None:
     """Return the last sub-folder that a response does not pass over."""
     reached = [
         name

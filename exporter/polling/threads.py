@@ -29,7 +29,7 @@ class StopRequestedError(Exception):
     """The process is stopping: the work in progress is abandoned, and has no result."""
 
 
-def stoppable(clock: Clock, stop: Stop) -> Clock:
+def build_stoppable_clock(clock: Clock, stop: Stop) -> Clock:
     """Return a clock whose ``sleep`` blocks its thread, and raises StopRequestedError at the stop.
 
     It is for a program that does one thing after the other.

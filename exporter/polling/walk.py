@@ -37,8 +37,8 @@ from exporter.polling.siblings import (
 )
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.steps import (
+    find_start,
     has_skipped,
-    start_of,
 )
 from exporter.polling.threads import cancel_all
 from exporter.polling.walk_strategy import ParentRequest, WalkStrategy
@@ -264,7 +264,7 @@ class _Walk:
             self.traits.record_vain_probe()
         else:
             self.kept[candidate.path] = listing
-            begins_so = not has_skipped(start_of(listing.root), candidate.shown)
+            begins_so = not has_skipped(find_start(listing.root), candidate.shown)
             if self.traits.shows_children_from_start is None or not begins_so:
                 self.traits.shows_children_from_start = begins_so
         if left and self.traits.shows_children_from_start is None:

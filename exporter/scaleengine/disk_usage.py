@@ -144,7 +144,7 @@ def read_disk_usage(
     Three hundred thousand rows take 35 MB: those of several responses would add up. Raises
     ScaleEngineError.
     """
-    start = start_of_window(client.time.now()) if starttime is None else starttime
+    start = compute_window_start(client.time.now()) if starttime is None else starttime
     fields: dict[str, FieldValue] = {"cpu": _build_users_field(cpu_users), "starttime": start}
 
     def read_response(response: JsonObject) -> T:
@@ -158,7 +158,7 @@ def read_disk_usage(
         raise ProtocolError(COMMAND, error.cause, advice) from None
 
 
-def start_of_window(now: float) -> int:
+def compute_window_start(now: float) -> int:
     """Return 00:00 UTC, 29 days ago, as unix time in seconds.
 
     The API gives thirty days from there. Whether it counts the last one is not documented; so

@@ -117,7 +117,7 @@ _TYPES = {
 }
 
 
-def message_for(error: ErrorDetails, messages: MessageCatalog) -> str:
+def choose_message(error: ErrorDetails, messages: MessageCatalog) -> str:
     """Return what to write in place of what pydantic refused."""
     error_type = error["type"]
     if not error["loc"]:
@@ -299,8 +299,8 @@ def _report_mistake(
         loc = (*loc, fault.key)
     nearest = document.nearest(loc)
     if error_type == "missing":
-        report.add(loc, document.key_position(nearest), message_for(mistake, messages))
+        report.add(loc, document.key_position(nearest), choose_message(mistake, messages))
     elif error_type == "extra_forbidden":
-        report.add(loc, document.key_position(loc), message_for(mistake, messages))
+        report.add(loc, document.key_position(loc), choose_message(mistake, messages))
     elif error_type != _CONSEQUENTIAL_ERROR and not report.has(nearest, document.position(nearest)):
-        report.add(nearest, document.position(nearest), message_for(mistake, messages))
+        report.add(nearest, document.position(nearest), choose_message(mistake, messages))

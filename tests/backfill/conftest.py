@@ -24,7 +24,7 @@ from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import SnapshotLimits
 from exporter.polling.targets import DiskUsageTarget
-from exporter.polling.threads import stoppable
+from exporter.polling.threads import build_stoppable_clock
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
@@ -112,7 +112,7 @@ def collect(store: RowStore) -> Collect:
         limits: SnapshotLimits | None = None,
     ) -> CollectedRun:
         leaps = stop or LeapingStop()
-        clock = stoppable(
+        clock = build_stoppable_clock(
             Clock(now=lambda: NOW + ahead + leaps.seconds, monotonic=lambda: leaps.seconds), leaps
         )
         client = Client(

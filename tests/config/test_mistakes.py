@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import ErrorDetails
 
 from exporter.config.loading import MESSAGES
-from exporter.yamlfile.models import message_for
+from exporter.yamlfile.models import choose_message
 from tests.support.fixtures import LoadText, ReadMistakes
 from tests.support.sentences import (
     BARE_NUMBER,
@@ -390,4 +390,4 @@ def test_a_tilde_is_not_expanded(mistakes: ReadMistakes, account: str, key: str)
 def test_an_unknown_validation_error_has_a_message() -> None:
     """A newer pydantic may refuse a value for a reason with a name of its own."""
     error = ErrorDetails(type="novel", loc=("api", "url"), msg="canary", input="canary")
-    assert message_for(error, MESSAGES) == "is not valid here; see config.example.yaml"
+    assert choose_message(error, MESSAGES) == "is not valid here; see config.example.yaml"

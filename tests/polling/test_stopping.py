@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from exporter.polling.threads import StopRequestedError, stoppable
+from exporter.polling.threads import StopRequestedError, build_stoppable_clock
 from exporter.scaleengine.clock import Clock
 
 
 def test_a_wait_that_the_signal_ends_raises() -> None:
     """A wait that the signal ends raises; one that it does not end returns."""
     stop = threading.Event()
-    clock = stoppable(Clock(), stop)
+    clock = build_stoppable_clock(Clock(), stop)
     asyncio.run(_sleep(clock, 0.0))
     stop.set()
     with pytest.raises(StopRequestedError):

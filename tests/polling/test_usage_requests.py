@@ -20,7 +20,7 @@ from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import InlineWorkers
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock, since_boot
-from exporter.scaleengine.disk_usage import start_of_window
+from exporter.scaleengine.disk_usage import compute_window_start
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ApiError, IncompleteError, LimitReachedError
 from exporter.scaleengine.message_body import BODY_LIMIT, HttpResponse
@@ -145,7 +145,7 @@ def test_several_requests_make_one_snapshot(
     assert (session.requests, simulator.request_count) == (5, 5)
     asked = [request.cpu for request in simulator.requests]
     assert sorted(asked, key=str) == [USERS[first : first + 2] for first in range(0, 10, 2)]
-    assert {request.starttime for request in simulator.requests} == {start_of_window(NOW)}
+    assert {request.starttime for request in simulator.requests} == {compute_window_start(NOW)}
 
 
 def test_requests_before_and_after_midnight_are_for_the_same_days() -> None:
@@ -154,7 +154,7 @@ def test_requests_before_and_after_midnight_are_for_the_same_days() -> None:
     asyncio.run(poll_disk_usage(target, calls_of(transport, target), TWO_USERS))
 
     assert len(transport.requests) == 5
-    assert {request["starttime"] for request in transport.requests} == {start_of_window(NOW)}
+    assert {request["starttime"] for request in transport.requests} == {compute_window_start(NOW)}
     assert max(transport.timestamps) > NOW + 2
 
 
@@ -170,7 +170,7 @@ def test_a_wrong_clock_gives_the_days_of_scaleengine(
 
     assert {user.day for user in snapshot.users} == {TODAY}
     accepted = [request for request in simulator.requests if request.code is None]
-    assert {call.starttime for call in accepted} == {start_of_window(NOW)}
+    assert {call.starttime for call in accepted} == {compute_window_start(NOW)}
     assert (len(accepted), simulator.request_count) == (5, 6)
 
 

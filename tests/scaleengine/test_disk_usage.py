@@ -16,10 +16,10 @@ from exporter.scaleengine.disk_usage import (
     RejectedRow,
     RowFault,
     UsageRow,
+    compute_window_start,
     disk_usage,
     read_usage,
     split_users,
-    start_of_window,
 )
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
@@ -319,13 +319,13 @@ def test_any_rows_are_read_in_their_order(
 )
 def test_the_window_is_the_last_thirty_days(now: datetime, start: datetime) -> None:
     """The thirty days begin at 00:00 UTC, 29 days ago, so that today is the last of them."""
-    assert start_of_window(now.timestamp()) == start.timestamp()
+    assert compute_window_start(now.timestamp()) == start.timestamp()
 
 
 @given(st.integers(-(10**12), 10**12))
 def test_today_is_the_thirtieth_day(now: int) -> None:
     """At any time, even one that no calendar has, today is the thirtieth of the days asked for."""
-    start = start_of_window(now)
+    start = compute_window_start(now)
 
     assert start % DAY == 0
     assert start + 29 * DAY <= now < start + 30 * DAY
@@ -401,7 +401,7 @@ def test_the_date_header_decides_which_day_is_in_the_future(
         lambda _: None,
     )
     simulator.behave(Behaviour(checks=Checks(window=10 * DAY)))
-    usage = disk_usage(client, credentials, (), starttime=start_of_window(NOW))
+    usage = disk_usage(client, credentials, (), starttime=compute_window_start(NOW))
 
     assert not usage.rejected
     assert max(row.day for row in usage.rows) == TUESDAY

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from exporter.web.config_file.basic_auth import (
     AuthResult,
     BasicAuthentication,
-    dummy_hashes,
+    build_dummy_hashes,
     parse_hash,
     verify_password,
 )
@@ -201,7 +201,9 @@ def test_curl_is_accepted(site: "Site", password: str, status: str) -> None:
 )
 def test_each_cost_has_a_hash_of_no_password(costs: tuple[int, ...], dummies: list[int]) -> None:
     """The dummy hashes are real ones, cheapest first."""
-    made = dummy_hashes([hash_of("x").replace("$04$", f"${cost:02}$").encode() for cost in costs])
+    made = build_dummy_hashes(
+        [hash_of("x").replace("$04$", f"${cost:02}$").encode() for cost in costs]
+    )
     assert list(made) == dummies
     for cost, dummy in made.items():
         assert int(dummy[4:6]) == cost

@@ -121,7 +121,7 @@ class BasicAuthentication:
     def _select_hashes(self, own: bytes | None, users: Mapping[str, bytes]) -> tuple[bytes, ...]:
         """Return a hash of each cost that any user has: the user's own, others of no password."""
         if users is not self._users:
-            self._users, self._dummies = users, dummy_hashes(users.values())
+            self._users, self._dummies = users, build_dummy_hashes(users.values())
         if own is None:
             return tuple(self._dummies.values())
         return tuple({**self._dummies, parse_cost(own): own}.values())
@@ -209,7 +209,7 @@ def verify_password(password: bytes, hashed: bytes) -> bool:
     return bcrypt.checkpw(password[:_MAX_PASSWORD_BYTES], hashed)
 
 
-def dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
+def build_dummy_hashes(hashes: Iterable[bytes]) -> Mapping[int, bytes]:
     """Return a hash of no known password for each cost that these have, cheapest first.
 
     Without any, the cheapest cost has one.

@@ -116,13 +116,13 @@ def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
         return None
     value = drop_zero_values(document)
     file = read_model(WebConfigFile, value, document, folder, report, MESSAGES)
-    for loc, rule in check_rules(value):
+    for loc, rule in find_broken_web_rules(value):
         if not report.has(loc, document.position(loc)):
             report.add(loc, document.key_position(loc), rule)
     if file is None or report.problems():
         return None
     warnings = ErrorCollector(str(path), KNOWN_KEYS)
-    for loc, warning in empty_sections(document, value):
+    for loc, warning in find_empty_sections(document, value):
         warnings.add(loc, document.key_position(loc), warning)
     for loc, warning in _find_warnings(file, now):
         warnings.add(loc, document.position(loc), warning)
@@ -180,7 +180,7 @@ def _read_authorities(tls: TlsServer | None) -> frozenset[bytes] | None:
     return frozenset(read_certificates(pem.content)) if pem else None
 
 
-def check_rules(top: YamlValue) -> Iterator[LocatedMessage]:
+def find_broken_web_rules(top: YamlValue) -> Iterator[LocatedMessage]:
     """Find each rule that the file's value breaks: the way to the place, and a message."""
     tls = top.get(_TLS) if isinstance(top, dict) else None
     if not isinstance(tls, dict):
@@ -250,7 +250,7 @@ def drop_zero_values(document: Document) -> YamlValue:
     return top
 
 
-def empty_sections(document: Document, value: YamlValue) -> Iterator[LocatedMessage]:
+def find_empty_sections(document: Document, value: YamlValue) -> Iterator[LocatedMessage]:
     """Find the sections that are there and protect nothing, given the value without zero values."""
     if isinstance(document.value, dict) and isinstance(value, dict):
         for name, consequence in _CONSEQUENCES.items():

@@ -26,7 +26,7 @@ class Sparkline:
     highest: int
 
 
-def draw(days: Sequence[int | None]) -> Sparkline | None:
+def build_sparkline(days: Sequence[int | None]) -> Sparkline | None:
     """Return the line of the days, the newest last; None where fewer than two have a number."""
     known = [size for size in days if size is not None]
     if len(known) < 2:  # noqa: PLR2004 - a line needs two points

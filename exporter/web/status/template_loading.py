@@ -43,7 +43,7 @@ _FILTERS: Final = {
     "names": wording.format_names,
     "sentence": wording.format_sentence,
     "visible": wording.make_visible,
-    "sparkline": sparkline.draw,
+    "sparkline": sparkline.build_sparkline,
 }
 
 
