@@ -29,7 +29,7 @@ from exporter.polling.folder_counts import ROOT_LABEL
 from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import FilesTarget
 from exporter.polling.walk import WalkLimits
 from exporter.polling.workers import WorkerPool
@@ -183,7 +183,7 @@ class Walker:
         outcome, cause = Outcome.EXACT, ""
         counts = None
         try:
-            counts = asyncio.run(poll(target, session))
+            counts = asyncio.run(poll_target(target, session))
         except ScaleEngineError as error:
             outcome, cause = Outcome.ABSENT, error.cause
         except Exception:  # noqa: BLE001 (a defect of the walk must not hide the other walks)

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from bench.fuzz.target import Target
 from exporter.scaleengine.client import Client, Credentials
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.disk_usage import request_disk_usage
 from exporter.scaleengine.envelope import RequestContext
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
@@ -179,7 +179,7 @@ def api_content() -> Iterator[Target[tuple[int, bytes]]]:
 
     def read_both() -> None:
         for read in (
-            lambda: disk_usage(client, _CREDENTIALS, ()),
+            lambda: request_disk_usage(client, _CREDENTIALS, ()),
             lambda: list_files(client, _CREDENTIALS, _PATH, "video", 0),
         ):
             try:

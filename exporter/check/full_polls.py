@@ -22,7 +22,7 @@ from exporter.polling.loop_thread import MonotonicLoop
 from exporter.polling.request_log import FolderCost, PollTrace
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts, Snapshot
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.threads import cancel_all
 from exporter.polling.workers import WorkerPool
@@ -76,7 +76,7 @@ class FullPoller:
         began = self._clock.monotonic()
         showing = asyncio.create_task(self._keep_showing(session, seen, began))
         try:
-            snapshot = await poll(target, session, seen.record)
+            snapshot = await poll_target(target, session, seen.record)
         finally:
             await cancel_all([showing])
         seconds = self._clock.monotonic() - began

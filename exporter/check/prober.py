@@ -25,7 +25,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.polling.usage import find_newest_usage, merge_usage
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.disk_usage import disk_usage, split_users
+from exporter.scaleengine.disk_usage import request_disk_usage, split_users
 from exporter.scaleengine.errors import ScaleEngineError
 from exporter.scaleengine.file_listing import Listing, list_files
 from exporter.scaleengine.message_body import BODY_LIMIT
@@ -163,7 +163,7 @@ class Prober:
         starttime, found = None, []
         for cpu_users in split_users(target.cpu_users, BODY_LIMIT):
             self._keep_rate(target)
-            report = disk_usage(account.client, credentials, cpu_users, starttime)
+            report = request_disk_usage(account.client, credentials, cpu_users, starttime)
             starttime = report.starttime
             found.append(find_newest_usage(report, cpu_users))
         return merge_usage(found), len(found)

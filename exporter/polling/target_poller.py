@@ -122,7 +122,7 @@ class TargetPoller:
 
     async def _poll(self, session: PollSession) -> Snapshot | ScaleEngineError:
         try:
-            return await poll(self._target, session)
+            return await poll_target(self._target, session)
         except ScaleEngineError as error:
             return _detach(error)
         except Exception as error:  # noqa: BLE001 - no response, however odd, may end the task
@@ -260,7 +260,9 @@ def _ignore(_: Listing, __: FolderCounts) -> None:
     """Leave a response to the walk."""
 
 
-async def poll(target: Target, session: PollSession, on_listing: OnListing = _ignore) -> Snapshot:
+async def poll_target(
+    target: Target, session: PollSession, on_listing: OnListing = _ignore
+) -> Snapshot:
     """Learn all about the target; raises ScaleEngineError where that cannot be.
 
     ``on_listing`` is called for each response of a walk, before it is counted, with the counts of

@@ -24,7 +24,7 @@ from exporter.scaleengine.json_values import (
     take_list,
     type_name,
 )
-from exporter.scaleengine.signing import FieldValue, encode
+from exporter.scaleengine.signing import FieldValue, encode_fields
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class UsageReport:
     starttime: int
 
 
-def disk_usage(
+def request_disk_usage(
     client: Client,
     credentials: Credentials,
     cpu_users: Sequence[str],
@@ -172,7 +172,7 @@ def split_users(cpu_users: Sequence[str], max_bytes: int) -> list[tuple[str, ...
 
     The size is that of thirty-one rows with the longest name. No users make one batch of none.
     """
-    longest = max((len(encode({"": user})) for user in cpu_users), default=0)
+    longest = max((len(encode_fields({"": user})) for user in cpu_users), default=0)
     per_user = _ROWS_PER_USER * (_BYTES_PER_ROW + longest)
     size = max(1, (max_bytes - _BYTES_OF_ENVELOPE) // per_user)
     starts = range(0, max(1, len(cpu_users)), size)

@@ -9,7 +9,7 @@ from html import escape
 from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from exporter.scaleengine.signing import encode
+from exporter.scaleengine.signing import encode_fields
 
 _STARS: Final = "***"
 _MIN_LENGTH: Final = 8
@@ -136,7 +136,7 @@ class SecretRedactor:
 
 def _list_spellings(secret: str) -> set[str]:
     """Return how an echo of a secret may be spelled, also where a log line quotes that echo."""
-    sent = encode({"": secret})[5:-2]  # as PHP writes JSON
+    sent = encode_fields({"": secret})[5:-2]  # as PHP writes JSON
     echoed = {
         secret,
         sent,

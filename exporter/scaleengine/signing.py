@@ -21,7 +21,7 @@ PHP_INT_MAX = 2**63 - 1
 _ENCODER: Final = json.JSONEncoder()
 
 
-def encode(fields: Mapping[str, FieldValue]) -> str:
+def encode_fields(fields: Mapping[str, FieldValue]) -> str:
     """Return the JSON text that PHP's ``json_encode`` prints for the fields, in their order.
 
     Raises ValueError for what PHP could not encode as such: a number beyond 64 bits, a text with
@@ -31,7 +31,7 @@ def encode(fields: Mapping[str, FieldValue]) -> str:
     return "{" + ",".join(members) + "}"
 
 
-def signature(text: str, secret: str) -> str:
+def compute_signature(text: str, secret: str) -> str:
     """Return base64 of HMAC-SHA256 of the text, keyed by the API secret as it is written."""
     digest = hmac.digest(secret.encode(), text.encode(), hashlib.sha256)
     return base64.b64encode(digest).decode("ascii")
@@ -39,9 +39,9 @@ def signature(text: str, secret: str) -> str:
 
 def sign_request(fields: Mapping[str, FieldValue], secret: str) -> str:
     """Return the JSON text to send: the fields, then their signature as the last one."""
-    text = encode(fields)
+    text = encode_fields(fields)
     separator = "," if fields else ""
-    return f'{text[:-1]}{separator}"signature":{_encode_text(signature(text, secret))}}}'
+    return f'{text[:-1]}{separator}"signature":{_encode_text(compute_signature(text, secret))}}}'
 
 
 def _encode_value(value: FieldValue) -> str:

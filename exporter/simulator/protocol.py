@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.scaleengine.signing import signature
+from exporter.scaleengine.signing import compute_signature
 from exporter.simulator.behaviour import Checks, SignatureCheck
 from exporter.simulator.php import PhpValue, decode, encode, whole_number
 from exporter.simulator.simulated_accounts import SimulatedAccount
@@ -131,5 +131,6 @@ def _is_signed(request: SignedRequest, secret: str, check: SignatureCheck) -> bo
         signed_texts.append(encode(fields))
     given = request.text_field("signature").encode()
     return all(
-        hmac.compare_digest(signature(text, secret).encode(), given) for text in signed_texts
+        hmac.compare_digest(compute_signature(text, secret).encode(), given)
+        for text in signed_texts
     )

@@ -377,7 +377,7 @@ def test_a_refused_time_without_a_date_is_not_retried(
     assert failure["advice"] == CHECK_CLOCK
 
 
-@pytest.mark.parametrize("broken", ["disk_usage", "build_disk_usage_result"])
+@pytest.mark.parametrize("broken", ["request_disk_usage", "build_disk_usage_result"])
 def test_a_defect_fails_its_own_check_only(
     checked: CheckAccounts,
     scaleengine: Simulator,

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import FileCounts, Snapshot
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.errors import TooManyRequestsError
@@ -42,7 +42,7 @@ def stored(cdn: int, folders: int) -> SimulatedAccount:
 async def in_the_background(account: PolledAccount, target: Target) -> AsyncIterator[PollSession]:
     """Poll a target meanwhile; the poll is cancelled at the end."""
     session = make_session(account, target)
-    polling = asyncio.create_task(poll(target, session))
+    polling = asyncio.create_task(poll_target(target, session))
     yield session
     assert not polling.done(), "the poll was to be a slow one"
     polling.cancel()
@@ -50,7 +50,7 @@ async def in_the_background(account: PolledAccount, target: Target) -> AsyncIter
 
 
 async def poll_once(account: PolledAccount, target: Target) -> Snapshot:
-    return await poll(target, make_session(account, target))
+    return await poll_target(target, make_session(account, target))
 
 
 async def wait_for_requests(simulator: Simulator, calls: int) -> None:

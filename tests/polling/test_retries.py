@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.polling.recovery import RetryPolicy
 from exporter.polling.session import PolledAccount
 from exporter.polling.snapshots import DiskUsageSnapshot, FileCounts
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import (
     ApiError,
@@ -389,7 +389,7 @@ def test_cancelling_ends_the_wait_for_another_attempt(open_account: OpenAccount)
 
         clock = replace(account.client.clock, sleep=sleep)
         account = replace(account, client=replace(account.client, clock=clock))
-        task = asyncio.create_task(poll(USAGE, make_session(account, USAGE)))
+        task = asyncio.create_task(poll_target(USAGE, make_session(account, USAGE)))
         await waiting.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.polling.credentials import CredentialReader, CredentialVerdict
 from exporter.polling.session import PolledAccount
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import DiskUsageTarget, FilesTarget, Target
 from exporter.scaleengine.client import Credentials, Exchange
 from exporter.scaleengine.errors import AuthError, ScaleEngineError
@@ -148,7 +148,7 @@ def test_a_request_of_a_cancelled_poll_shows_nothing(watched: Watched) -> None:
 
         client = replace(watched.account.client, observe=observe)
         session = make_session(replace(watched.account, client=client), USAGE)
-        task = asyncio.create_task(poll(USAGE, session))
+        task = asyncio.create_task(poll_target(USAGE, session))
         await sent.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -5,7 +5,7 @@ import random
 
 from exporter.polling.session import PolledAccount, PollSession
 from exporter.polling.snapshots import Snapshot
-from exporter.polling.target_poller import poll
+from exporter.polling.target_poller import poll_target
 from exporter.polling.targets import Target
 
 
@@ -16,4 +16,4 @@ def make_session(account: PolledAccount, target: Target) -> PollSession:
 
 def run_poll(session: PollSession, target: Target) -> Snapshot:
     """Poll once; raises ScaleEngineError."""
-    return asyncio.run(poll(target, session))
+    return asyncio.run(poll_target(target, session))

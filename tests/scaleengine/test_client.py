@@ -14,7 +14,7 @@ import pytest
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.disk_usage import request_disk_usage
 from exporter.scaleengine.errors import (
     ApiError,
     AuthError,
@@ -168,7 +168,7 @@ def test_a_failure_has_its_reason_and_no_secret(
     """A failure has its reason, is observed, shows whether the key was accepted, hides secrets."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
-        disk_usage(connect(simulator.url), credentials, ())
+        request_disk_usage(connect(simulator.url), credentials, ())
 
     assert caught.value.reason == Reason(reason)
     assert (caught.value.command, len(caught.value.cause) > 0) == ("disk.usage", True)
@@ -191,7 +191,7 @@ def test_a_slow_response_is_a_timeout(
     """A response that does not come whole in time is a timeout."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
-        disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
+        request_disk_usage(connect(simulator.url, timeout=0.2), credentials, ())
 
     assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.TIMEOUT, accepted=None)]
     assert shows_no_secret(caught.value)
@@ -224,7 +224,7 @@ def test_a_wrong_key_and_a_wrong_secret_are_different_failures(
 ) -> None:
     """A key that is not the account's and a secret that is not the key's are different failures."""
     with pytest.raises(kind) as caught:
-        disk_usage(connect(simulator.url), credentials, ())
+        request_disk_usage(connect(simulator.url), credentials, ())
 
     assert not any(secret in str(caught.value) for secret in ("other", KEY, SECRET))
 
@@ -251,7 +251,7 @@ def test_every_response_sets_the_clock_skew(
     """Every response gives the time, also a failure; what is no response gives none."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError):
-        disk_usage(connect(simulator.url), credentials, ())
+        request_disk_usage(connect(simulator.url), credentials, ())
 
     assert [exchange.skew for exchange in exchanges] == [skew]
 
@@ -277,7 +277,7 @@ def test_a_failure_has_the_requested_wait(
     """A failure says how many seconds to wait, where ScaleEngine does."""
     simulator.behave(Behaviour(faults=(FaultRule(fault),)))
     with pytest.raises(ScaleEngineError) as caught:
-        disk_usage(connect(simulator.url), credentials, ())
+        request_disk_usage(connect(simulator.url), credentials, ())
 
     assert caught.value.retry_after == retry_after
 
@@ -297,7 +297,7 @@ def test_a_refused_connection_is_observed(
 ) -> None:
     """A refused connection is observed too, and shows no secret."""
     with pytest.raises(NetworkError) as caught:
-        disk_usage(connect(f"http://{closed}/"), credentials, ())
+        request_disk_usage(connect(f"http://{closed}/"), credentials, ())
 
     assert exchanges == [Exchange("main", "disk.usage", 0.25, Reason.NETWORK, accepted=None)]
     assert shows_no_secret(caught.value)
@@ -314,7 +314,7 @@ def test_a_message_that_repeats_the_request_is_redacted(
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     with pytest.raises(ApiError) as caught:
-        disk_usage(connect(listen(serve)), credentials, ())
+        request_disk_usage(connect(listen(serve)), credentials, ())
 
     assert "api_key *** with *** is not known" in str(caught.value)
     assert shows_no_secret(caught.value)
@@ -346,7 +346,7 @@ def test_the_secret_is_not_sent(
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     with pytest.raises(ProtocolError):
-        disk_usage(connect(listen(serve)), credentials, ())
+        request_disk_usage(connect(listen(serve)), credentials, ())
 
     head, body = requests[0].split(b"\r\n\r\n")
     assert KEY.encode() in body
@@ -359,7 +359,7 @@ def test_objects_show_no_secret(
 ) -> None:
     """No printed form of credentials, client and exchanges holds a secret."""
     client = connect(simulator.url)
-    disk_usage(client, credentials, ())
+    request_disk_usage(client, credentials, ())
 
     for thing in (credentials, client, client.transport, *exchanges):
         assert not any(secret in f"{thing} {thing!r}" for secret in (KEY, SECRET))
@@ -417,7 +417,7 @@ def test_the_wait_for_memory_is_limited(
         waiting_for_memory(monkeypatch, lambda: next(seconds)),
         pytest.raises(RequestTimeoutError, match=r"waited 5 s for memory.*raise api\.timeout"),
     ):
-        disk_usage(connect(simulator.url, 5.0), credentials, ())
+        request_disk_usage(connect(simulator.url, 5.0), credentials, ())
 
     assert [exchange.reason for exchange in exchanges] == [Reason.TIMEOUT]
 
@@ -440,7 +440,7 @@ def test_the_wait_for_memory_ends_with_the_client(
         waiting_for_memory(monkeypatch, close),
         pytest.raises(NetworkError, match="the exporter is stopping"),
     ):
-        disk_usage(client, credentials, ())
+        request_disk_usage(client, credentials, ())
 
     assert exchanges == []
 
@@ -450,10 +450,10 @@ def test_a_closed_client_sends_nothing(
 ) -> None:
     """After close no request is sent any more, and none is observed."""
     client = connect(simulator.url)
-    disk_usage(client, credentials, ())
+    request_disk_usage(client, credentials, ())
     client.close()
     with pytest.raises(NetworkError, match="the exporter is stopping"):
-        disk_usage(client, credentials, ())
+        request_disk_usage(client, credentials, ())
 
     assert simulator.request_count == 1
     assert [exchange.reason for exchange in exchanges] == [None]

@@ -17,14 +17,14 @@ from exporter.scaleengine.disk_usage import (
     RowFault,
     UsageRow,
     compute_window_start,
-    disk_usage,
     read_usage,
+    request_disk_usage,
     split_users,
 )
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode, type_name
-from exporter.scaleengine.signing import encode
+from exporter.scaleengine.signing import encode_fields
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
 from tests.support.api_variants import ApiVariant, Array, Content, Numbers, Order
@@ -350,7 +350,7 @@ def test_requested_users_are_sent_as_text_or_list(
     found: set[str],
 ) -> None:
     """No user asks for all of them, one is sent as text, several as a list."""
-    usage = disk_usage(connect(simulator.url), credentials, cpu_users)
+    usage = request_disk_usage(connect(simulator.url), credentials, cpu_users)
 
     assert {row.cpu_user for row in usage.rows} == found
     (call,) = simulator.requests
@@ -374,7 +374,7 @@ def test_thirty_days_are_found_under_every_reading(
     """However the API's pages are read, the same thirty days are found."""
     variant = ApiVariant(content=content, rows=array, numbers=numbers, row_order=order)
     simulator.behave(Behaviour(variant=variant))
-    usage = disk_usage(connect(simulator.url), credentials, ())
+    usage = request_disk_usage(connect(simulator.url), credentials, ())
 
     days = [TUESDAY - timedelta(days=before) for before in range(30)]
     assert len(usage.rows) == 60
@@ -401,7 +401,7 @@ def test_the_date_header_decides_which_day_is_in_the_future(
         lambda _: None,
     )
     simulator.behave(Behaviour(checks=Checks(window=10 * DAY)))
-    usage = disk_usage(client, credentials, (), starttime=compute_window_start(NOW))
+    usage = request_disk_usage(client, credentials, (), starttime=compute_window_start(NOW))
 
     assert not usage.rejected
     assert max(row.day for row in usage.rows) == TUESDAY
@@ -417,7 +417,7 @@ def test_a_wrong_date_header_allows_no_far_future_day(
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     )
     client = connect(listen(lambda line, _: line.sendall(said.encode())))
-    usage = disk_usage(client, credentials, ())
+    usage = request_disk_usage(client, credentials, ())
 
     assert [row.day for row in usage.rows] == [TUESDAY]
     assert [rejected.fault for rejected in usage.rejected] == [RowFault.FUTURE_DAY]
@@ -427,11 +427,11 @@ def test_a_wrong_date_header_allows_no_far_future_day(
     ("ask", "advice"),
     [
         (
-            lambda client, known: disk_usage(client, known, ()),
+            lambda client, known: request_disk_usage(client, known, ()),
             "name the users in disk_usage.cpu_users: they are then asked for in several requests",
         ),
         (
-            lambda client, known: disk_usage(client, known, ("web",)),
+            lambda client, known: request_disk_usage(client, known, ("web",)),
             CHECK_URL,
         ),
         (
@@ -476,7 +476,7 @@ def test_a_response_for_a_batch_fits(user: str) -> None:
     """A full batch's thirty-one rows a user stay below the limit, however PHP writes them."""
     max_bytes = 2**20
     (batch, *_) = split_users([f"{user}{number:03}" for number in range(300)], max_bytes)
-    longest_row = encode(
+    longest_row = encode_fields(
         {
             "summary_date": f"{TUESDAY} 00:00:00",
             "cpu_user": batch[-1],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.scaleengine.redaction import SecretRedactor, mask, mask_start, quote_whole
-from exporter.scaleengine.signing import encode
+from exporter.scaleengine.signing import encode_fields
 from tests.support.credentials import KEY, SECRET
 
 ODD = "AB/cd +é\"'\\<==&ß"
@@ -22,7 +22,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "small letters": str.lower,
     "capital letters": lambda text: text.replace("cd", "CD"),
-    "JSON of PHP": lambda text: encode({"": text})[5:-2],
+    "JSON of PHP": lambda text: encode_fields({"": text})[5:-2],
     "JSON of Python": lambda text: json.dumps(text)[1:-1],
     "JSON with letters": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON, capital hex": lambda text: json.dumps(text)[1:-1].replace("\\u00e9", "\\u00E9"),
@@ -30,11 +30,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "URL": lambda text: quote(text, safe=""),
     "URL, small hex": lambda text: quote(text, safe="").lower(),
     "form": quote_plus,
-    "URL of JSON of PHP": lambda text: quote(encode({"": text})[5:-2], safe=""),
-    "form of JSON of PHP": lambda text: urlencode({"": encode({"": text})[5:-2]})[1:],
+    "URL of JSON of PHP": lambda text: quote(encode_fields({"": text})[5:-2], safe=""),
+    "form of JSON of PHP": lambda text: urlencode({"": encode_fields({"": text})[5:-2]})[1:],
     "HTML": escape,
     "HTML of JSON": lambda text: escape(json.dumps(text)[1:-1]),
-    "logged JSON of PHP": lambda text: json.dumps(encode({"": text})[5:-2])[1:-1],
+    "logged JSON of PHP": lambda text: json.dumps(encode_fields({"": text})[5:-2])[1:-1],
     "logged repr": lambda text: json.dumps(repr(text)[1:-1], ensure_ascii=False)[1:-1],
 }
 

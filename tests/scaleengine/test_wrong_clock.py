@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from exporter.scaleengine.client import Client, Credentials, Exchange
 from exporter.scaleengine.clock import Clock
-from exporter.scaleengine.disk_usage import disk_usage
+from exporter.scaleengine.disk_usage import request_disk_usage
 from exporter.scaleengine.errors import ClockError, CorrectedClockError, Reason, ScaleEngineError
 from exporter.scaleengine.file_listing import list_files
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
@@ -169,7 +169,7 @@ def test_the_days_of_a_disk_usage_end_today_by_the_servers_time(
     machine.true = NOW - 10 * HOUR + (HOUR / 2 if off < 0 else 23.5 * HOUR)
     machine.off = off
     refused(client)
-    disk_usage(client, KNOWN, ())
+    request_disk_usage(client, KNOWN, ())
 
     midnight = NOW - 10 * HOUR
     assert simulator.requests[-1].starttime == midnight - 29 * 24 * HOUR

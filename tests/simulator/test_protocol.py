@@ -5,7 +5,7 @@ import json
 import pytest
 import requests
 
-from exporter.scaleengine.signing import sign_request, signature
+from exporter.scaleengine.signing import compute_signature, sign_request
 from exporter.simulator import Behaviour, Checks, SignatureCheck, SimulatedAccount, Simulator
 from exporter.simulator.protocol import SeenSignatures
 from tests.support.api_variants import ApiVariant
@@ -153,7 +153,7 @@ def test_json_that_is_not_phps_own_passes_one_way_only(
 ) -> None:
     """A text with a bare slash is what was signed, but not what PHP would encode again."""
     simulator.behave(Behaviour(checks=Checks(signature=check)))
-    text = f'{PYTHONS_OWN[:-1]},"signature":"{signature(PYTHONS_OWN, SECRET)}"}}'
+    text = f'{PYTHONS_OWN[:-1]},"signature":"{compute_signature(PYTHONS_OWN, SECRET)}"}}'
 
     assert (post(simulator.url, text).json().get("code") is None) is passes
 
