@@ -15,9 +15,9 @@ from exporter.config import (
     ConfigError,
     Fingerprint,
     LoadedConfig,
+    compress_config,
     list_named_files,
     load_files,
-    pack_config,
     take_fingerprint,
     write_config,
 )
@@ -95,20 +95,20 @@ def serve_config(
     Raises ConfigError, or ListenError where an address cannot be listened on.
     """
     reduce_collections()
-    in_force = _ConfigInForce(files.shard, log_level, secrets)
-    settings, web_config = _accept_first(in_force, files.paths, web.config_file, process.environ)
+    current = _CurrentConfig(files.shard, log_level, secrets)
+    settings, web_config = _accept_first(current, files.paths, web.config_file, process.environ)
     sockets = open_sockets(web.listen_address, process)
     load = partial(load_files, files.paths, process.environ)
     source = ConfigSource(
         TimedRead(files.names, load, _READ_SECONDS),
         _build_status_endpoint,
-        in_force.accept,
+        current.accept,
         secrets,
         files.names,
-        _watch(files, load, in_force),
+        _watch(files, load, current),
     )
     web_options = WebOptions(
-        sockets, web.telemetry_path, web_config, web.enable_lifecycle, files.names, in_force.write
+        sockets, web.telemetry_path, web_config, web.enable_lifecycle, files.names, current.write
     )
     serve_settings(settings, source, web_options, process)
 
@@ -142,14 +142,14 @@ def serve_settings(
 
 
 def _watch(
-    files: ConfigFiles, load: Callable[[], LoadedConfig], in_force: "_ConfigInForce"
+    files: ConfigFiles, load: Callable[[], LoadedConfig], current: "_CurrentConfig"
 ) -> ConfigWatch[LoadedConfig] | None:
     """Return how to look for changes of the configuration's files; None if that is off."""
     if files.auto_reload_interval is None:
         return None
 
     def look() -> Fingerprint:
-        return take_fingerprint(files.paths, in_force.named_files)
+        return take_fingerprint(files.paths, current.named_files)
 
     def find_problems() -> Sequence[str]:
         try:
@@ -162,22 +162,22 @@ def _watch(
     return ConfigWatch(
         files.auto_reload_interval,
         TimedRead(files.names, look, _READ_SECONDS),
-        lambda: in_force.fingerprint,
+        lambda: current.fingerprint,
         lambda loaded: loaded.fingerprint,
         find_problems,
     )
 
 
-class _ConfigInForce:
-    """What is needed of the configuration that was accepted last.
+class _CurrentConfig:
+    """The configuration that was accepted last: its fingerprint, named files and compressed text.
 
-    It is not kept as it was loaded: its models take 4 KB for each account.
+    The loaded models are not kept, because they take 4 KB for each account.
     """
 
     def __init__(self, shard: Shard, log_level: str, secrets: SecretRedactor) -> None:
         self.fingerprint = Fingerprint(b"", b"")
         self.named_files: tuple[Path, ...] = ()
-        self._packed = b""
+        self._compressed = b""
         self._shard = shard
         self._log_level = log_level
         self._secrets = secrets
@@ -188,23 +188,23 @@ class _ConfigInForce:
         settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
         self.fingerprint = loaded.fingerprint
         self.named_files = list_named_files(loaded.config)
-        self._packed = pack_config(loaded.config)
+        self._compressed = compress_config(loaded.config)
         return settings
 
     def write(self) -> str:
         """Return the configuration as YAML without secrets, even misplaced ones."""
-        return self._secrets.redact(write_config(self._packed))
+        return self._secrets.redact(write_config(self._compressed))
 
 
 def _accept_first(
-    in_force: _ConfigInForce,
+    current: _CurrentConfig,
     config_files: Sequence[Path],
     web_config_file: Path | None,
     environ: Mapping[str, str],
 ) -> "tuple[Settings, LiveWebConfig | None]":
     """Read both configurations and put them in force; raises ConfigError."""
     loaded, web_config = _load(config_files, web_config_file, environ)
-    return in_force.accept(loaded), web_config
+    return current.accept(loaded), web_config
 
 
 def _accept(loaded: LoadedConfig, shard: Shard, log_level: str, log_limit: LogLimit) -> Settings:

@@ -24,7 +24,7 @@ from exporter.config.model import (
     LimitsConfig,
 )
 from exporter.config.secrets import Secret, SecretError
-from exporter.config.writing import build_json_schema, format_schema, pack_config, write_config
+from exporter.config.writing import build_json_schema, compress_config, format_schema, write_config
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
@@ -44,11 +44,11 @@ __all__ = [
     "Secret",
     "SecretError",
     "build_json_schema",
+    "compress_config",
     "format_schema",
     "list_named_files",
     "load",
     "load_files",
-    "pack_config",
     "take_fingerprint",
     "write_config",
 ]

@@ -80,8 +80,8 @@ def _add_secret_files(account: JsonSchemaValue) -> None:
     ]
 
 
-def pack_config(config: Config) -> bytes:
-    """Return what ``write_config`` needs of a configuration: a few bytes for each account.
+def compress_config(config: Config) -> bytes:
+    """Return a configuration as compressed JSON: a few bytes for each account.
 
     A secret is ``***``; of one in a file the file is named, as ``api_secret_file`` does.
     """
@@ -92,9 +92,9 @@ def pack_config(config: Config) -> bytes:
     return zlib.compress(json.dumps(written).encode())
 
 
-def write_config(packed: bytes) -> str:
-    """Return a configuration as YAML, with every default; ``packed`` is from ``pack_config``."""
-    written = json.loads(zlib.decompress(packed))
+def write_config(compressed: bytes) -> str:
+    """Return the result of ``compress_config`` as YAML, with every default."""
+    written = json.loads(zlib.decompress(compressed))
     text: str = yaml.dump(written, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100)
     return text
 
