@@ -36,7 +36,7 @@ from exporter.scaleengine.message_body import BODY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectionResult:
     """How far an account was collected.
 
     ``oldest`` is the oldest complete window. ``error`` is why older ones are missing, if they are;
@@ -92,13 +92,13 @@ class Collector:
 
     def collect(
         self, account: PolledAccount, target: DiskUsageTarget, end: float, first_day: date | None
-    ) -> Collected:
+    ) -> CollectionResult:
         """Collect the days of an account before ``end``, in unix seconds.
 
         They go back to ``first_day``, or until a window has no row. Any failure ends the account
         alone. Raises sqlite3.Error.
         """
-        done = Collected(account.name, None, 0)
+        done = CollectionResult(account.name, None, 0)
         try:
             # Also where no request is left to make: names are written without these secrets.
             asyncio.run(account.credentials.read())

@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 
 from exporter.accounts import AccountPool, Dependencies, build_accounts
-from exporter.backfill.collecting import Collected, Collector
-from exporter.backfill.openmetrics import Output, SampleTimes, Series, Written, write_history
+from exporter.backfill.collecting import CollectionResult, Collector
+from exporter.backfill.openmetrics import Output, SampleTimes, Series, WriteResult, write_history
 from exporter.backfill.options import BackfillOptions, Destination, describe_moment, find_problems
 from exporter.backfill.progress import BackfillProgress
 from exporter.backfill.rows import RowStore, is_damaged, report_gaps
@@ -221,7 +221,7 @@ class _Run:
 
     def _collect(
         self, scope: BackfillScope, targets: Sequence[DiskUsageTarget]
-    ) -> tuple[BackfillScope, list[Collected]]:
+    ) -> tuple[BackfillScope, list[CollectionResult]]:
         """Collect all accounts; return what each came to."""
         host = self._host
         dependencies = Dependencies(
@@ -263,7 +263,7 @@ class _Run:
 
         self._host.on_stop(stop)
 
-    def _report_incomplete(self, incomplete: Sequence[Collected]) -> int:
+    def _report_incomplete(self, incomplete: Sequence[CollectionResult]) -> int:
         """Log how far each account was collected, and how to go on."""
         for account in incomplete:
             fields: dict[str, object] = {"account": account.account}
@@ -313,7 +313,7 @@ class _Run:
                 advice="set --label=job=... and --label=instance=... as Prometheus shows them",
             )
 
-    def _write(self, scope: BackfillScope, promtool: str | None) -> Written:
+    def _write(self, scope: BackfillScope, promtool: str | None) -> WriteResult:
         """Write everything to its destination; raises StopRequestedError."""
         destination, folder = self._options.destination, self._folder
         if folder is None:
@@ -340,7 +340,7 @@ class _Run:
             log.info("blocks made", folder=str(destination.tsdb), blocks=blocks)
         return written
 
-    def _write_text(self, scope: BackfillScope, output: Output) -> Written:
+    def _write_text(self, scope: BackfillScope, output: Output) -> WriteResult:
         first_day, last_day = scope.first_day or EARLIEST_DAY, find_last_day_before(scope.cutoff)
         users = self._store.list_users(first_day, last_day)
 
@@ -366,7 +366,7 @@ class _Run:
                 advance,
             )
 
-    def _report_written(self, written: Written, requests: int) -> None:
+    def _report_written(self, written: WriteResult, requests: int) -> None:
         destination = self._options.destination
         place = destination.file or destination.tsdb or "standard output"
         fields: dict[str, object] = {"to": str(place), "series": written.series}

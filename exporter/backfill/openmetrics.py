@@ -75,7 +75,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """How much was written, and the time of the first and the last sample in unix seconds."""
 
     series: int = 0
@@ -91,7 +91,7 @@ def write_history(
     times: SampleTimes,
     output: Output,
     advance: Callable[[int], None] = lambda _: None,
-) -> Written:
+) -> WriteResult:
     """Write the history of users, and return how much that is.
 
     ``read_users`` is called for each family. ``advance`` is called with 1 for each user of each
@@ -99,7 +99,7 @@ def write_history(
     of would not be known.
     """
     names = _choose_unique_names(users, series.show)
-    total = Written()
+    total = WriteResult()
     for description, find_value in _list_families(series.quotas):
         output.write(_format_head(description).encode())
         for account, cpu_user, days in read_users():
@@ -130,8 +130,8 @@ def _list_families(
 
 
 def _write_series(
-    prefix: str, days: Iterable[tuple[int, Sequence[str]]], output: Output, total: Written
-) -> Written:
+    prefix: str, days: Iterable[tuple[int, Sequence[str]]], output: Output, total: WriteResult
+) -> WriteResult:
     """Write the samples of a series, and return the total with it."""
     samples, first, last = 0, total.first, total.last
     for value, moments in days:
@@ -142,7 +142,7 @@ def _write_series(
         samples += len(moments)
         first = min(int(moments[0]), int(moments[0]) if first is None else first)
         last = max(int(moments[-1]), int(moments[-1]) if last is None else last)
-    return Written(total.series + (samples > 0), total.samples + samples, first, last)
+    return WriteResult(total.series + (samples > 0), total.samples + samples, first, last)
 
 
 def _choose_unique_names(

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from exporter.backfill.openmetrics import Written
+from exporter.backfill.openmetrics import WriteResult
 from exporter.backfill.work_folder import build_unwritable_error
 from exporter.polling.threads import Stop, StopRequestedError
 
@@ -46,7 +46,9 @@ def find_promtool(program: str) -> str:
     return found
 
 
-def make_blocks(promtool: str, text: Path, work: Path, written: Written, stop: Stop) -> list[Path]:
+def make_blocks(
+    promtool: str, text: Path, work: Path, written: WriteResult, stop: Stop
+) -> list[Path]:
     """Make blocks of a text in ``work``, a folder that is made; return them.
 
     The blocks must hold all that was ``written``. Raises PromtoolError, OutputError, and
@@ -145,7 +147,7 @@ def _is_running(process: "subprocess.Popen[bytes]") -> bool:
     return True
 
 
-def _check(blocks: Sequence[Path], written: Written) -> None:
+def _check(blocks: Sequence[Path], written: WriteResult) -> None:
     """Raise PromtoolError where the blocks do not hold what was written."""
     try:
         found = list(_read_blocks(blocks))

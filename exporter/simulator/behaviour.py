@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from exporter.simulator.php import PhpValue, encode
-from exporter.simulator.published import Listed, PublishedFormat, ResponseFormat
+from exporter.simulator.published import ListedFolder, PublishedFormat, ResponseFormat
 
 if TYPE_CHECKING:
     from exporter.simulator.api import PlannedResponse
@@ -34,7 +34,7 @@ class AnyFault(Protocol):
     def replace_response(self, context: "ResponseContext") -> "SimulatedResponse | None":
         """Return a response that is sent instead of any other, or None."""
 
-    def change_listing(self, listed: Listed, offset: int) -> Listed:
+    def change_listing(self, listed: ListedFolder, offset: int) -> ListedFolder:
         """Return the listing to send; ``offset`` is the requested one."""
 
     def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:

@@ -22,7 +22,7 @@ _FILES_PER_RESPONSE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedFolder:
     """One folder of a response.
 
     ``offset`` is set when the folder is partial. So is ``file_count``; some variants set that on
@@ -30,7 +30,7 @@ class Listed:
     """
 
     files: tuple[str, ...] = ()
-    folders: tuple[tuple[str, "Listed"], ...] = ()
+    folders: tuple[tuple[str, "ListedFolder"], ...] = ()
     loaded: int = COMPLETE
     offset: int = 0
     file_count: int = 0
@@ -64,10 +64,10 @@ class ResponseFormat(Protocol):
     def write_rows(self, rows: Sequence[Row], odd: Sequence[PhpValue]) -> PhpValue:
         """Return the rows of disk.usage, and after them the ``odd`` ones unchanged."""
 
-    def list_folder(self, folder: Folder, file_type: str, offset: int) -> Listed:
+    def list_folder(self, folder: Folder, file_type: str, offset: int) -> ListedFolder:
         """Return what one response shows of a folder, from an offset on."""
 
-    def write_listing(self, path: str, listed: Listed) -> Mapping[str, PhpValue]:
+    def write_listing(self, path: str, listed: ListedFolder) -> Mapping[str, PhpValue]:
         """Return the content of a response of files.list."""
 
     def write_success(
@@ -107,7 +107,7 @@ class PublishedFormat:
         ]
         return [*written, *odd]
 
-    def list_folder(self, folder: Folder, file_type: str, offset: int) -> Listed:
+    def list_folder(self, folder: Folder, file_type: str, offset: int) -> ListedFolder:
         """Return files first, then folders depth first, by name.
 
         An offset counts files and folders of the requested folder.
@@ -115,7 +115,7 @@ class PublishedFormat:
         with folder.lock:
             return _Page(file_type).list_folder(folder, offset)
 
-    def write_listing(self, path: str, listed: Listed) -> Mapping[str, PhpValue]:
+    def write_listing(self, path: str, listed: ListedFolder) -> Mapping[str, PhpValue]:
         """Return the requested folder by its path."""
         return {path: _write_folder(listed)}
 
@@ -147,22 +147,25 @@ class _Page:
         self._file_type = file_type
         self._left = _FILES_PER_RESPONSE
 
-    def list_folder(self, folder: Folder, offset: int) -> Listed:
+    def list_folder(self, folder: Folder, offset: int) -> ListedFolder:
         """Return a folder with as many files as there is room for; a full page skips folders."""
         names = folder.names(self._file_type)
         files = tuple(names[offset : offset + max(0, self._left)])
         self._left -= len(files)
         folders = tuple(
-            (name, self.list_folder(sub_folder, 0) if self._left > 0 else Listed(loaded=SKIPPED))
+            (
+                name,
+                self.list_folder(sub_folder, 0) if self._left > 0 else ListedFolder(loaded=SKIPPED),
+            )
             for name, sub_folder in folder.folders()[max(0, offset - len(names)) :]
         )
         reached = offset + len(files)
         if reached >= len(names):
-            return Listed(files, folders)
-        return Listed(files, folders, PARTIAL, reached, len(names) + len(folder.folders()))
+            return ListedFolder(files, folders)
+        return ListedFolder(files, folders, PARTIAL, reached, len(names) + len(folder.folders()))
 
 
-def _write_folder(listed: Listed) -> PhpValue:
+def _write_folder(listed: ListedFolder) -> PhpValue:
     """Return a folder as a list of one object, or ``[]`` for an empty one.
 
     An own member and a folder of the same name, such as ``__files``, collide as in PHP's array.

@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.backfill.collecting import Collected, Collector
+from exporter.backfill.collecting import CollectionResult, Collector
 from exporter.backfill.command import Host, backfill
 from exporter.backfill.options import BackfillOptions, Destination, FirstDay
 from exporter.backfill.progress import BackfillProgress
@@ -52,7 +52,7 @@ DENIED = Refusal("0005")
 class CollectedRun:
     """What came of a collection."""
 
-    collected: Collected
+    collected: CollectionResult
     windows: list[tuple[Window, int]] = field(default_factory=list)
     warnings: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ def collect(store: RowStore) -> Collect:
             workers=workers,
         )
         target = DiskUsageTarget("main", 3600.0, 10_800.0, cpu_users)
-        result = CollectedRun(Collected("main", None, 0))
+        result = CollectedRun(CollectionResult("main", None, 0))
         collector = Collector(
             store,
             leaps,

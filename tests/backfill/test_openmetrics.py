@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from exporter.backfill.openmetrics import SampleTimes, Series, UserDays, Written, write_history
+from exporter.backfill.openmetrics import SampleTimes, Series, UserDays, WriteResult, write_history
 from exporter.backfill.windows import midnight
 from exporter.metrics.descriptions import Quotas
 
@@ -25,7 +25,7 @@ def write(
     labels: dict[str, str] | None = None,
     quotas: Quotas | None = None,
     hidden: str = "no name has this",
-) -> tuple[str, Written]:
+) -> tuple[str, WriteResult]:
     output = io.BytesIO()
     known = list(users)
 
@@ -71,7 +71,7 @@ def test_the_text_has_families_and_samples_in_order() -> None:
         f"scaleengine_disk_usage_day_timestamp_seconds{web} 1774828800 1774872000",
         "# EOF",
     ]
-    assert written == Written(5, 16, 1774742400, 1774872000)
+    assert written == WriteResult(5, 16, 1774742400, 1774872000)
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -142,4 +142,4 @@ def test_without_rows_the_text_is_valid() -> None:
     assert text.endswith("# EOF\n")
     families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
     assert [family.samples for family in families] == [[], []]
-    assert written == Written()
+    assert written == WriteResult()

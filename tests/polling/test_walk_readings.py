@@ -23,7 +23,7 @@ from exporter.scaleengine.file_listing import Listing, read_listing
 from exporter.scaleengine.json_values import SchemaError, decode
 from exporter.simulator import FileType, Folder
 from exporter.simulator.php import encode
-from exporter.simulator.published import Listed
+from exporter.simulator.published import ListedFolder
 from exporter.simulator.storage import MemberOrder
 from tests.support import variant_encoding as encoding
 from tests.support.api_variants import (
@@ -48,7 +48,7 @@ MAX_REQUESTS = 2000
 def respond(folder: Folder, path: str, offset: int, variant: ApiVariant) -> Listing:
     """Return what the client reads of one response; raises SchemaError."""
     listed = list_folder(folder, "video", offset, variant)
-    shows_nothing = listed == Listed(file_count=listed.file_count)
+    shows_nothing = listed == ListedFolder(file_count=listed.file_count)
     is_left_out = shows_nothing and variant.nothing is not Nothing.FOLDER
     content = {} if is_left_out else {path: encoding.folder(listed, variant)}
     response = decode(encode(encoding.success(content, "", variant, 0.0, listing=True)).encode())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, ListedFolder
 from exporter.simulator.storage import Folder
 from tests.support.api_variants import ApiVariant, Counted, Offsets, OffsetWritten
 from tests.support.variant_listing import list_folder
@@ -46,14 +46,14 @@ def _follow(folder: Folder, path: str, listed: str, variant: ApiVariant, found: 
         offset = next_offset
 
 
-def _note(response: Listed, path: str, found: Found) -> None:
+def _note(response: ListedFolder, path: str, found: Found) -> None:
     found.files.update(f"{path}/{name}".lstrip("/") for name in response.files)
     for name, below in response.folders:
         found.folders.add(f"{path}/{name}".lstrip("/"))
         _note(below, f"{path}/{name}".lstrip("/"), found)
 
 
-def _next_offset(response: Listed, offset: int, variant: ApiVariant) -> int | None:
+def _next_offset(response: ListedFolder, offset: int, variant: ApiVariant) -> int | None:
     """Return where to ask on, by what the response says or else by what it shows; None to end."""
     says_so = (
         variant.offset_written is OffsetWritten.EVERYWHERE
@@ -67,7 +67,7 @@ def _next_offset(response: Listed, offset: int, variant: ApiVariant) -> int | No
     return None if step is None else offset + max(1, step - variant.overlap)
 
 
-def _shown(response: Listed, variant: ApiVariant) -> int | None:
+def _shown(response: ListedFolder, variant: ApiVariant) -> int | None:
     """Return how many places the response shows for sure; None where it shows the end."""
     counts_folders = variant.offset_counts in COUNTS_FOLDERS
     if variant.offset_counts is Counted.FOLDERS:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from exporter.simulator import FileType, Folder
-from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, ListedFolder
 from tests.support.api_variants import ApiVariant, Counted, FileCount, Offsets, Unreached
 from tests.support.variant_listing import list_folder
 
@@ -32,9 +32,9 @@ def test_all_that_fits_is_complete(tree: Folder) -> None:
     """With room for all, every folder is complete and its files are sorted."""
     listed = list_folder(tree, "video", 0, ApiVariant())
 
-    assert listed == Listed(
+    assert listed == ListedFolder(
         ("a", "b", "c"),
-        (("f", Listed(("f1", "f2"))), ("g", Listed()), ("h", Listed(("h1",)))),
+        (("f", ListedFolder(("f1", "f2"))), ("g", ListedFolder()), ("h", ListedFolder(("h1",)))),
     )
 
 
@@ -42,8 +42,8 @@ def test_a_cut_among_the_files_skips_the_folders(tree: Folder) -> None:
     """A folder cut among its files is partial, with the offset that leads on and its entries."""
     listed = list_folder(tree, "video", 0, ApiVariant(files_per_answer=2))
 
-    skipped = Listed(loaded=SKIPPED)
-    assert listed == Listed(
+    skipped = ListedFolder(loaded=SKIPPED)
+    assert listed == ListedFolder(
         ("a", "b"),
         (("f", skipped), ("g", skipped), ("h", skipped)),
         PARTIAL,
@@ -58,9 +58,9 @@ def test_a_cut_in_a_folder_leaves_its_parent_complete(tree: Folder) -> None:
 
     assert listed.loaded == COMPLETE
     assert dict(listed.folders) == {
-        "f": Listed(("f1",), (), PARTIAL, offset=1, file_count=2),
-        "g": Listed(loaded=SKIPPED),
-        "h": Listed(loaded=SKIPPED),
+        "f": ListedFolder(("f1",), (), PARTIAL, offset=1, file_count=2),
+        "g": ListedFolder(loaded=SKIPPED),
+        "h": ListedFolder(loaded=SKIPPED),
     }
 
 
@@ -68,13 +68,13 @@ def test_an_offset_counts_files_then_folders(tree: Folder) -> None:
     """An offset beyond the files leaves out folders."""
     listed = list_folder(tree, "video", 4, ApiVariant())
 
-    assert listed == Listed((), (("g", Listed()), ("h", Listed(("h1",)))))
+    assert listed == ListedFolder((), (("g", ListedFolder()), ("h", ListedFolder(("h1",)))))
 
 
 @pytest.mark.parametrize("offsets", Offsets)
 def test_an_offset_beyond_the_end_shows_nothing(tree: Folder, offsets: Offsets) -> None:
     """Beyond everything there is nothing, and it is complete."""
-    assert list_folder(tree, "video", 99, ApiVariant(offsets=offsets)) == Listed()
+    assert list_folder(tree, "video", 99, ApiVariant(offsets=offsets)) == ListedFolder()
 
 
 def test_a_folder_can_hide_its_folders_behind_the_offset(tree: Folder) -> None:
@@ -101,8 +101,10 @@ def test_recursive_offsets_count_the_files_below(tree: Folder) -> None:
     second = list_folder(tree, "video", 4, variant)
 
     assert (first.loaded, first.offset) == (PARTIAL, 4)
-    assert dict(first.folders)["f"] == Listed(("f1",), (), PARTIAL, offset=1, file_count=2)
-    assert second == Listed((), (("f", Listed(("f2",))), ("g", Listed()), ("h", Listed(("h1",)))))
+    assert dict(first.folders)["f"] == ListedFolder(("f1",), (), PARTIAL, offset=1, file_count=2)
+    assert second == ListedFolder(
+        (), (("f", ListedFolder(("f2",))), ("g", ListedFolder()), ("h", ListedFolder(("h1",))))
+    )
 
 
 def test_a_file_count_can_be_that_of_the_response(tree: Folder) -> None:
@@ -139,4 +141,4 @@ def test_a_full_response_that_is_the_end_is_complete(
     variant = ApiVariant(files_per_answer=3, offsets=offsets, unreached=unreached)
     listed = list_folder(Folder(files=videos("a", "b", "c")), "video", 0, variant)
 
-    assert listed == Listed(("a", "b", "c"))
+    assert listed == ListedFolder(("a", "b", "c"))

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.simulator import FileType, Folder, MemberOrder
-from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, ListedFolder
 from tests.simulator.knowing_client import find_all
 from tests.support.api_variants import (
     ApiVariant,
@@ -94,7 +94,7 @@ def test_following_every_response_leads_to_every_file_and_folder(
     assert len(folders) == 1 + tree.count_folders()
 
 
-def entries(listed: Listed) -> int:
+def entries(listed: ListedFolder) -> int:
     """Return how many files and new folders a response lists below the requested folder."""
     return listed.file_total() + sum(
         1 + entries(below) - below.file_total() for _, below in listed.folders if below.loaded
@@ -181,7 +181,7 @@ def test_own_files_are_shown_before_folders_take_all_the_room() -> None:
     first = list_folder(tree, "video", 0, variant)
 
     assert (first.files, dict(first.folders)["a"].files, first.offset) == (("x",), ("1", "2"), 1)
-    assert list_folder(tree, "video", 1, variant) == Listed(("y",))
+    assert list_folder(tree, "video", 1, variant) == ListedFolder(("y",))
 
 
 def test_scanning_goes_on_until_there_is_something_to_show() -> None:

@@ -11,7 +11,7 @@ from random import Random
 
 from exporter.simulator.php import PhpValue
 from exporter.simulator.protocol import MISSING_FIELD, UNKNOWN_COMMAND, UNPUBLISHED
-from exporter.simulator.published import Listed
+from exporter.simulator.published import ListedFolder
 from exporter.simulator.simulated_accounts import DAYS, Row, Usage, list_rows
 from exporter.simulator.storage import Folder, MemberOrder
 from tests.support import variant_encoding, variant_listing
@@ -166,13 +166,13 @@ class ApiVariant:
         """Return the rows of disk.usage, and after them the ``odd`` ones unchanged."""
         return variant_encoding.rows(rows, odd, self)
 
-    def list_folder(self, folder: Folder, file_type: str, offset: int) -> Listed:
+    def list_folder(self, folder: Folder, file_type: str, offset: int) -> ListedFolder:
         """Return what one response shows of a folder, from an offset on."""
         return variant_listing.list_folder(folder, file_type, offset, self)
 
-    def write_listing(self, path: str, listed: Listed) -> Mapping[str, PhpValue]:
+    def write_listing(self, path: str, listed: ListedFolder) -> Mapping[str, PhpValue]:
         """Return the content of a response of files.list."""
-        shows_nothing = listed == Listed(file_count=listed.file_count)
+        shows_nothing = listed == ListedFolder(file_count=listed.file_count)
         if shows_nothing and self.nothing is not Nothing.FOLDER:
             return {}
         return {path: variant_encoding.folder(listed, self)}

@@ -15,7 +15,7 @@ from aiohttp import web
 from exporter.simulator.api import ELSEWHERE, PlannedResponse
 from exporter.simulator.commands import ResponseContext, SimulatedResponse, build_refusal
 from exporter.simulator.php import PhpValue, encode
-from exporter.simulator.published import PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import PARTIAL, SKIPPED, ListedFolder
 
 _NUMBERS = frozenset({"bytes_total", "__is_loaded", "__offset", "__file_count"})
 _NOT_A_NUMBER = "(a number)"
@@ -39,7 +39,7 @@ class _Unchanged:
     def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
         return None
 
-    def change_listing(self, listed: Listed, offset: int) -> Listed:
+    def change_listing(self, listed: ListedFolder, offset: int) -> ListedFolder:
         return listed
 
     def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:
@@ -161,7 +161,7 @@ class Fault(Enum):
     def replace_response(self, context: ResponseContext) -> SimulatedResponse | None:
         return None
 
-    def change_listing(self, listed: Listed, offset: int) -> Listed:
+    def change_listing(self, listed: ListedFolder, offset: int) -> ListedFolder:
         return spoil_listing(listed, offset, self)
 
     def change_content(self, content: Mapping[str, PhpValue]) -> Mapping[str, PhpValue]:
@@ -214,15 +214,15 @@ NOT_FOUND = Refusal(None, "Path not found")
 """As the simulator responds to a path that does not exist; the real API's code is not known."""
 
 
-def spoil_listing(listed: Listed, offset: int, fault: Fault) -> Listed:
+def spoil_listing(listed: ListedFolder, offset: int, fault: Fault) -> ListedFolder:
     """Return the listing under a fault; ``offset`` is the one that was asked for."""
     match fault:
         case Fault.STUCK_OFFSET:
             return replace(listed, loaded=PARTIAL, offset=offset, file_count=offset + 1)
         case Fault.ALWAYS_SKIPPED:
-            return Listed(loaded=SKIPPED)
+            return ListedFolder(loaded=SKIPPED)
         case Fault.SHRINKING if offset > 0:
-            return Listed()
+            return ListedFolder()
         case _:
             return listed
 

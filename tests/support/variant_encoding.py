@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from exporter.simulator.php import PhpObject, PhpValue, with_gaps
-from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, ListedFolder
 from exporter.simulator.simulated_accounts import Row
 from exporter.simulator.storage import MemberOrder
 from tests.support.variant_switches import (
@@ -84,7 +84,7 @@ def rows(found: Sequence[Row], odd: Sequence[PhpValue], variant: "ApiVariant") -
     return _array([*written, *odd], variant.rows)
 
 
-def folder(listed: Listed, variant: "ApiVariant", *, root: bool = True) -> PhpValue:
+def folder(listed: ListedFolder, variant: "ApiVariant", *, root: bool = True) -> PhpValue:
     """Return a folder of files.list with all that is below it; the root is the requested one.
 
     Its own members stand where their files are listed: before its folders, or behind them as in
@@ -107,7 +107,7 @@ def folder(listed: Listed, variant: "ApiVariant", *, root: bool = True) -> PhpVa
     return members
 
 
-def _own_members(listed: Listed, variant: "ApiVariant", *, root: bool) -> dict[str, PhpValue]:
+def _own_members(listed: ListedFolder, variant: "ApiVariant", *, root: bool) -> dict[str, PhpValue]:
     """Return what a folder says of itself: its files, its flag, its offset and its count."""
     members: dict[str, PhpValue] = {}
     is_complete = listed.loaded == COMPLETE
@@ -123,7 +123,7 @@ def _own_members(listed: Listed, variant: "ApiVariant", *, root: bool) -> dict[s
     return members | {name: EXTRA_MEMBERS[name] for name in variant.extra_members}
 
 
-def _place(listed: Listed, variant: "ApiVariant") -> dict[str, PhpValue]:
+def _place(listed: ListedFolder, variant: "ApiVariant") -> dict[str, PhpValue]:
     """Return the offset and the count of a folder."""
     members: dict[str, PhpValue] = {}
     is_complete = listed.loaded == COMPLETE
@@ -143,7 +143,7 @@ def _has_offset(variant: "ApiVariant", *, root: bool) -> bool:
     return variant.offset_written is not OffsetWritten.NOWHERE
 
 
-def _has_flag(listed: Listed, variant: "ApiVariant", *, root: bool) -> bool:
+def _has_flag(listed: ListedFolder, variant: "ApiVariant", *, root: bool) -> bool:
     match variant.loaded:
         case LoadFlagPlacement.EVERYWHERE:
             return True

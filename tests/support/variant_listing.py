@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, Listed
+from exporter.simulator.published import COMPLETE, PARTIAL, SKIPPED, ListedFolder
 from exporter.simulator.storage import Folder, Run
 from tests.support.variant_switches import (
     COUNTS_FOLDERS,
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from tests.support.api_variants import ApiVariant
 
 
-_UNREACHED = Listed(loaded=SKIPPED)
+_UNREACHED = ListedFolder(loaded=SKIPPED)
 
 
-def list_folder(folder: Folder, listed: str, offset: int, variant: "ApiVariant") -> Listed:
+def list_folder(folder: Folder, listed: str, offset: int, variant: "ApiVariant") -> ListedFolder:
     """Return what one response shows of a folder, from an offset on.
 
     Depth first, members in the order of the reading, names sorted. ``listed`` is a ``type`` that
@@ -47,7 +47,7 @@ class _Seen:
     skip: int
     reached: int
     files: list[str] = field(default_factory=list)
-    folders: list[tuple[str, Listed]] = field(default_factory=list)
+    folders: list[tuple[str, ListedFolder]] = field(default_factory=list)
     cut_in_files: bool = False
 
 
@@ -70,7 +70,9 @@ class _Page:
         self._scans = counts in {Counted.SCANNED, Counted.SCANNED_ENTRIES}
         self._has_to_show = variant.limit_counts is Counted.SCANNED
 
-    def list_folder(self, folder: Folder, start: int, *, requested: bool) -> tuple[Listed, int]:
+    def list_folder(
+        self, folder: Folder, start: int, *, requested: bool
+    ) -> tuple[ListedFolder, int]:
         """List a folder from a place in it on; return it and the place that was reached."""
         seen = _Seen(requested, start, start)
         order = self._variant.members
@@ -82,7 +84,7 @@ class _Page:
         listed = self._finish(folder, seen)
         if not requested and listed.loaded == PARTIAL and seen.reached == start:
             shows_nothing = not (listed.files or listed.folders)
-            return Listed(loaded=SKIPPED) if shows_nothing else listed, seen.reached
+            return ListedFolder(loaded=SKIPPED) if shows_nothing else listed, seen.reached
         return listed, seen.reached
 
     def _add_files(self, files: tuple[str | None, ...], seen: _Seen) -> None:
@@ -161,7 +163,7 @@ class _Page:
         own_files = len(parent.names(None if self._scans else self._listed))
         return 1 if seen.reached < own_files else 0
 
-    def _finish(self, folder: Folder, seen: _Seen) -> Listed:
+    def _finish(self, folder: Folder, seen: _Seen) -> ListedFolder:
         """Return the folder as it is listed: with unreached folders or not, complete or cut."""
         unreached = self._variant.unreached
         folders = tuple(seen.folders)
@@ -176,7 +178,7 @@ class _Page:
             is_cut = seen.cut_in_files or len(folders) < len(seen.folders)
         if self._variant.loaded_tells_files:
             is_cut = seen.cut_in_files
-        listed = Listed(tuple(seen.files), folders, PARTIAL if is_cut else COMPLETE)
+        listed = ListedFolder(tuple(seen.files), folders, PARTIAL if is_cut else COMPLETE)
         if is_cut:
             listed = replace(listed, offset=self._offset(seen))
         if is_cut or self._variant.count_on_complete:
@@ -191,7 +193,7 @@ class _Page:
         ends_in_folder = bool(reached) and reached[-1].loaded == PARTIAL
         return seen.reached - (1 if variant.offset_stays and ends_in_folder else 0)
 
-    def _file_count(self, folder: Folder, listed: Listed) -> int:
+    def _file_count(self, folder: Folder, listed: ListedFolder) -> int:
         variant = self._variant
         if variant.file_count is FileCount.RESPONSE:
             return len(listed.files) + len(listed.folders)
