@@ -45,7 +45,7 @@ class Candidate:
         """Return the offset of the request that tells how much comes before the first file."""
         return max(1, min(len(self.shown.files) - 1, self.skipped))
 
-    def is_whole(self, listing: Listing) -> bool:
+    def proves_start(self, listing: Listing) -> bool:
         """Return whether a response from ``offset`` on proves that the first file is the first.
 
         A folder of one file ends there; any other begins with a later file.
@@ -126,10 +126,10 @@ class Comparison:
         if response is None:
             return ComparisonResult(ComparisonOutcome.NO_RESPONSE)
         if self.offset > 0:
-            is_whole = candidate.is_whole(response)
+            proves_start = candidate.proves_start(response)
             return (
                 replace(self, offset=0)
-                if is_whole
+                if proves_start
                 else ComparisonResult(ComparisonOutcome.UNPROVEN)
             )
         responses = {**self.responses, self.path: response}
@@ -153,7 +153,9 @@ def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Ca
         if shown_child.loaded is LoadState.SKIPPED:
             continue
         is_known = child is not None and child.starts_like(shown_child)
-        is_used = child is None or not (child.start or child.is_by_itself or child.is_complete)
+        is_used = child is None or not (
+            child.start or child.is_requested_separately or child.is_complete
+        )
         has_new |= is_used
         if shown_child.files and (is_known or is_used):
             path = f"{folder.path}/{_join(names)}"

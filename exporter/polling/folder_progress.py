@@ -40,9 +40,9 @@ class FolderProgress:
         "fingerprint",
         "first_file",
         "folder_count",
-        "is_by_itself",
         "is_certain",
         "is_complete",
+        "is_requested_separately",
         "is_seen_from_start",
         "name",
         "new_files",
@@ -72,7 +72,7 @@ class FolderProgress:
         """How many sub-folders it has; known once they are taken out."""
         self.is_certain = True
         """False while the name may be a member of the API, not a folder."""
-        self.is_by_itself = False
+        self.is_requested_separately = False
         """True after a response for a folder above has shown something that could not be used."""
         self.start: Start | None = None
         """What was shown first of the folder, if it was shown from its start with files."""
@@ -152,7 +152,9 @@ class FolderProgress:
     @property
     def is_touched(self) -> bool:
         """Return whether a response has shown anything of this folder but its name."""
-        return bool(self.is_complete or self.is_by_itself or self.children or self._names)
+        return bool(
+            self.is_complete or self.is_requested_separately or self.children or self._names
+        )
 
     def _iter_held(self) -> "Iterator[FolderProgress]":
         """Return this folder and all below it that are held."""
@@ -237,7 +239,7 @@ class FolderProgress:
                 f"a response shows {len(shown.folders)} sub-folders where {folders} were all"
             )
 
-    def request_by_itself(self) -> None:
+    def plan_separate_request(self) -> None:
         """Set the next step after what a response for a folder above has shown of this one."""
         known = 0 if self._names is None else len(self._names)
         self.step = Step(known - 1, file=self._last_file) if known > 1 else FIRST_STEP

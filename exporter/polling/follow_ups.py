@@ -21,7 +21,7 @@ from exporter.polling.steps import (
     iter_folder_names,
     list_folders_with_files,
     may_leap,
-    repeats,
+    repeats_expected,
     shows_file,
     shows_nothing,
 )
@@ -70,7 +70,7 @@ def _fits(folder: FolderProgress, listing: Listing, traits: WalkTraits) -> bool:
         fits = shows_file(listing.root, step)
         traits.misfits += not fits
         return fits
-    fits = repeats(listing.root, step)
+    fits = repeats_expected(listing.root, step)
     traits.repeats_files |= step.kind is StepKind.FARTHER and not fits
     return fits
 
@@ -158,7 +158,7 @@ def _accept_gap(folder: FolderProgress, listing: Listing, traits: WalkTraits) ->
     unread = [(folder, listing.root)]
     while unread:
         known, shown = unread.pop()
-        if known.is_by_itself and known is not folder:
+        if known.is_requested_separately and known is not folder:
             continue
         children = known.children
         if not known.has_all(shown.files) or shown.folders.keys() - children:

@@ -11,10 +11,10 @@ from exporter.polling.follow_ups import decide_next_step
 from exporter.polling.siblings import Entry
 from exporter.polling.steps import (
     StepKind,
-    begins_with,
     find_last_reached,
     find_start,
     list_folders_with_files,
+    starts_with_file,
 )
 from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import LimitReachedError
@@ -51,7 +51,7 @@ class ListingCounter:
         new_entries, unclear, last = self._count_children(folder, listing)
         earlier = folder.unclear
         folder.unclear = [*earlier, *unclear]
-        is_leap = step.kind is StepKind.LEAP and begins_with(listing.root, step)
+        is_leap = step.kind is StepKind.LEAP and starts_with_file(listing.root, step)
         if is_leap:
             # The offset has skipped all files before this one: what is before it is complete.
             passed = _find_passed(folder, step.child or "")
@@ -115,10 +115,10 @@ class ListingCounter:
                     unread.append((child, shown_child, False))
                 if child.is_complete or not child.is_certain:
                     continue
-                if child.is_by_itself or not (
+                if child.is_requested_separately or not (
                     is_trusted or child.continues_with(shown_child.files)
                 ):
-                    child.is_by_itself = True
+                    child.is_requested_separately = True
                     continue
                 if is_from_start and shown_child.files:
                     child.start = find_start(shown_child)
@@ -131,7 +131,7 @@ class ListingCounter:
                 if loaded is LoadState.COMPLETE:
                     child.finish()
                 else:
-                    child.request_by_itself()
+                    child.plan_separate_request()
                     unclear += [child] if loaded is None else []
                     silent += [child] if name in last and shown_child.loaded is None else []
         return new_entries, unclear, frozenset(silent)
@@ -176,7 +176,7 @@ class ListingCounter:
 def _finish(folders: Iterable[FolderProgress]) -> None:
     """Record that folders are complete, but for those of which something was not used."""
     for folder in folders:
-        if not any(above.is_by_itself for above in folder.lineage()):
+        if not any(above.is_requested_separately for above in folder.lineage()):
             folder.finish()
 
 

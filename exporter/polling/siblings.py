@@ -29,7 +29,7 @@ from exporter.scaleengine.file_listing import (
 )
 
 MIN_SIBLINGS: Final = 3
-"""Fewer incomplete sub-folders are requested by themselves."""
+"""Fewer incomplete sub-folders are requested separately."""
 _MAX_ANCHOR_SHARE: Final = 0.6
 """A complete anchor that takes more of a response leaves too little room for others."""
 
@@ -155,12 +155,12 @@ class SiblingRun:
         self.set_anchor()
 
     def double_batch(self) -> int:
-        """Return twice as many sub-folders to request by themselves as the last time."""
+        """Return twice as many sub-folders to request separately as the last time."""
         self._batch *= 2
         return self._batch
 
     def take_first(self, number: int) -> Sequence[FolderProgress]:
-        """Take sub-folders out of the run, to be requested by themselves.
+        """Take sub-folders out of the run, to be requested separately.
 
         What follows may be of another size, so what was seen of their sizes counts no longer.
         """
@@ -328,5 +328,5 @@ def shows_more(known: FolderListing, shown: FolderListing) -> bool:
 
 def _may_anchor(child: FolderProgress, shown: FolderListing, page: int) -> bool:
     """Return whether a cut sub-folder has files, and leaves room for another as the anchor."""
-    is_used = shown.loaded is not LoadState.SKIPPED and not child.is_by_itself
+    is_used = shown.loaded is not LoadState.SKIPPED and not child.is_requested_separately
     return is_used and 0 < shown.all_files < page

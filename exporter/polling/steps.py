@@ -91,8 +91,8 @@ def shows_nothing(shown: FolderListing) -> bool:
     return not shown.files and not any(iter_folder_names(shown))
 
 
-def repeats(shown: FolderListing, step: Step) -> bool:
-    """Return whether a response shows again what it must."""
+def repeats_expected(shown: FolderListing, step: Step) -> bool:
+    """Return whether a response shows again the entries that the step expects."""
     if step.file is None and step.first_child is None and step.child is None:
         return True
     if step.file in shown.files:
@@ -134,7 +134,7 @@ def may_leap(listing: Listing, step: Step, traits: WalkTraits) -> bool:
     return is_full and traits.may_leap and listing.files - 1 > own_entries
 
 
-def begins_with(shown: FolderListing, step: Step) -> bool:
+def starts_with_file(shown: FolderListing, step: Step) -> bool:
     """Return whether the file of a leap is the very first that a response shows."""
     folder, names = shown, []
     while not folder.files or (folder.files_last and list_folders_with_files(folder)):

@@ -257,7 +257,7 @@ class _Walk:
     def record_probe_response(self, probe: Probe, response: "asyncio.Task[Listing]") -> None:
         candidate, *left = probe.candidates
         listing = _read_comparison(response)
-        if listing is not None and not probe.is_from_start and candidate.is_whole(listing):
+        if listing is not None and not probe.is_from_start and candidate.proves_start(listing):
             self.probe(replace(probe, is_from_start=True))
             return
         if listing is None or not (probe.is_from_start and listing.root.files):

@@ -176,7 +176,7 @@ class WalkStrategy:
     def _find_against(
         self, run: SiblingRun, runs: int, count_spare: Callable[[], int]
     ) -> str | None:
-        """Return why sub-folders are requested by themselves; None where the parent is better."""
+        """Return why sub-folders are requested separately; None where the parent is better."""
         is_proven = self._fitting is not None
         expected = min(run.expected, len(run.queue))
         checks = {

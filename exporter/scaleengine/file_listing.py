@@ -161,7 +161,7 @@ def may_be_api_member(folder_name: str) -> bool:
     """Return whether a name may be a member of the API that this exporter does not know.
 
     The four that are documented begin with two underscores. A folder may be named like that too,
-    so such a name is a folder only if it can be listed by itself.
+    so such a name is a folder only if it can be listed separately.
     """
     return folder_name.startswith(_RESERVED_PREFIX)
 

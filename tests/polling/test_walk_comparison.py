@@ -222,7 +222,7 @@ def test_the_offset_of_a_comparison_is_no_larger(files: int, skipped: int, offse
 
 
 @pytest.mark.parametrize(
-    ("files", "skipped", "first", "is_whole"),
+    ("files", "skipped", "first", "proves_start"),
     [
         (5, 9, "4", True),
         (5, 9, "1", True),
@@ -235,11 +235,11 @@ def test_the_offset_of_a_comparison_is_no_larger(files: int, skipped: int, offse
     ],
 )
 def test_a_later_file_proves_that_a_folder_is_complete(
-    files: int, skipped: int, first: str | None, *, is_whole: bool
+    files: int, skipped: int, first: str | None, *, proves_start: bool
 ) -> None:
     """A later file, so near that at most half of the offset comes before the first one."""
     response = FolderListing(files=() if first is None else (first,))
-    assert build_candidate(files, skipped).is_whole(Listing(response)) is is_whole
+    assert build_candidate(files, skipped).proves_start(Listing(response)) is proves_start
 
 
 def build_candidate(files: int, skipped: int) -> Candidate:

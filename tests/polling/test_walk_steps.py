@@ -9,7 +9,7 @@ import pytest
 from exporter.polling.folder_counts import FolderCounts
 from exporter.polling.folder_progress import FolderProgress
 from exporter.polling.follow_ups import accept_response, decide_next_step
-from exporter.polling.steps import Start, Step, StepKind, has_skipped, repeats
+from exporter.polling.steps import Start, Step, StepKind, has_skipped, repeats_expected
 from exporter.polling.walk import WalkLimits, walk
 from exporter.polling.walk_traits import WalkTraits
 from exporter.scaleengine.errors import ApiError, IncompleteError, NetworkError
@@ -163,7 +163,7 @@ KNOWN = whole(a=whole(files(1)))
 def behind_the_end() -> FolderProgress:
     """Return a folder that waits for a response from behind its end."""
     folder = FolderProgress("s")
-    folder.add_child("a").is_by_itself = True
+    folder.add_child("a").is_requested_separately = True
     folder.step = Step(9, StepKind.GAP)
     return folder
 
@@ -258,7 +258,7 @@ def test_a_repeated_sub_folder_needs_the_same_files(
 ) -> None:
     """Its name is not enough: other files in it may have moved to the place of those known."""
     step = Step(1, child="a", child_shown=KNOWN_CHILD)
-    assert repeats(whole(a=shown), step) is is_shown_again
+    assert repeats_expected(whole(a=shown), step) is is_shown_again
 
 
 def test_files_that_move_under_a_leap_are_noticed() -> None:
@@ -367,7 +367,7 @@ def test_a_complete_folder_with_more_folders_later_fails_the_walk() -> None:
 def test_more_behind_the_end_of_a_folder_fails_the_walk() -> None:
     """A folder that responses for the one above could not use ends like any other."""
     folder = FolderProgress("s")
-    folder.is_by_itself = True
+    folder.is_requested_separately = True
     folder.step = Step(3, StepKind.GAP)
     with pytest.raises(IncompleteError, match=MORE_AFTER_END):
         accept_response(folder, Listing(whole(a=whole())), WalkTraits())
