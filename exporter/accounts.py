@@ -8,7 +8,7 @@ from exporter.polling.credentials import (
     CredentialReader,
     CredentialVerdict,
     FileReads,
-    ignore,
+    ignore_verdict,
 )
 from exporter.polling.limits import FairLimiter, RateLimiter
 from exporter.polling.session import PolledAccount
@@ -37,7 +37,7 @@ class Dependencies:
     timestamps: TimestampAllocator
     observe: Callable[[Exchange], None]
     register: Callable[[str, str], None]
-    record_verdict: Callable[[CredentialVerdict], None] = ignore
+    record_verdict: Callable[[CredentialVerdict], None] = ignore_verdict
     workers: Workers = field(default_factory=InlineWorkers)
     file_workers: Workers | None = None
     file_reads: FileReads = field(default_factory=FileReads)
@@ -57,7 +57,7 @@ class AccountPool:
             account.client.close()
         self.connections.close()
 
-    def delta_to(self, settings: Settings) -> ReloadDelta:
+    def compute_delta(self, settings: Settings) -> ReloadDelta:
         """Return what changes when other settings are applied.
 
         An account is replaced if its CDN number or the URL of the API changes: its data is dropped.

@@ -334,7 +334,7 @@ class _PollingService:
         self.thread.call(partial(self._apply, settings))
 
     def _apply(self, settings: Settings) -> None:
-        delta = self._pool.delta_to(settings)
+        delta = self._pool.compute_delta(settings)
         pool = self._pool.reconcile(settings, self._dependencies)
         self._workers.resize(settings.max_workers)
         # First, as it ends the requests of replaced accounts, which count under the same name.

@@ -153,7 +153,7 @@ def _build_targets(account: config.AccountConfig) -> Iterator[Target]:
     if usage.enabled:
         yield DiskUsageTarget(account.name, usage.interval, usage.stale_after, usage.cpu_users)
     for counted in files.paths:
-        schedule = files.schedule_of(counted)
+        schedule = files.find_schedule(counted)
         for file_type in counted.file_types:
             yield FilesTarget(
                 account.name,

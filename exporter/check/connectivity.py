@@ -33,7 +33,7 @@ from exporter.scaleengine.clock import Clock
 from exporter.scaleengine.connecting import (
     ConnectAttempts,
     PeerAddress,
-    choose_most_telling,
+    choose_most_specific,
     resolve,
 )
 from exporter.scaleengine.envelope import RequestContext
@@ -223,7 +223,7 @@ def _connect(addresses: Sequence[PeerAddress], timeout: float, clock: Clock) -> 
                     end = min(end, now + _OTHERS_SECONDS)
                     first = (address, attempts.take(outcome), now - began)
     if first is None:
-        raise choose_most_telling(tuple(failures.values()))
+        raise choose_most_specific(tuple(failures.values()))
     address, sock, seconds = first
     sock.settimeout(timeout)
     return _Reached(sock, address, seconds, failures)

@@ -167,7 +167,7 @@ class FilesConfig(StrictModel):
     ] = ()
     """The paths to count. A text counts the video files of a path; a mapping says more."""
 
-    def schedule_of(self, path: CountedPath) -> Schedule:
+    def find_schedule(self, path: CountedPath) -> Schedule:
         """Return when one of the paths is polled, and for how long its counts are served."""
         if path.interval is None:
             return Schedule(self.interval, path.stale_after or self.stale_after)

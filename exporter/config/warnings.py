@@ -62,7 +62,7 @@ def _find_stale_before_next_poll(account: AccountConfig, loc: Loc) -> Iterator[L
                 _describe_gap(part.interval),
             )
     for index, path in enumerate(account.files.paths):
-        interval, stale_after = account.files.schedule_of(path)
+        interval, stale_after = account.files.find_schedule(path)
         is_its_own = path.interval is not None or path.stale_after is not None
         if is_its_own and stale_after < interval:
             yield (

@@ -256,5 +256,5 @@ class CredentialVerdict:
     asked: bool = True
 
 
-def ignore(_: CredentialVerdict) -> None:
+def ignore_verdict(_: CredentialVerdict) -> None:
     """Do nothing with a verdict."""

@@ -14,7 +14,7 @@ from exporter.polling.steps import (
 )
 from exporter.scaleengine.errors import IncompleteError
 from exporter.scaleengine.file_listing import COMMAND, FolderListing, Listing
-from exporter.scaleengine.redaction import quote_whole
+from exporter.scaleengine.redaction import quote_or_measure
 
 _SHOWN: Final = 4096
 _MIN_SLOTS: Final = 8
@@ -111,7 +111,7 @@ class FolderProgress:
         """Return the error that ends a walk at this folder."""
         return IncompleteError(
             COMMAND,
-            f"folder {quote_whole(self.path, _SHOWN)} could not be seen whole: {cause}",
+            f"folder {quote_or_measure(self.path, _SHOWN)} could not be seen whole: {cause}",
             "the next poll tries again; if it lasts, ask ScaleEngine's support",
         )
 

@@ -11,7 +11,7 @@ from exporter.polling.credentials import (
     CredentialBreaker,
     CredentialReader,
     CredentialVerdict,
-    ignore,
+    ignore_verdict,
 )
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.limits import FairLimiter
@@ -60,7 +60,7 @@ class PolledAccount:
     breaker: CredentialBreaker
     limits: WalkLimits
     workers: Workers
-    record_verdict: Callable[[CredentialVerdict], None] = ignore
+    record_verdict: Callable[[CredentialVerdict], None] = ignore_verdict
     failures: FailureLog = field(default_factory=FailureLog)
     walk_memory: StrategyMemory = field(default_factory=StrategyMemory)
     log_limit: LogLimit = field(default_factory=lambda: LogLimit(since_boot, max_events=None))

@@ -35,7 +35,7 @@ from exporter.scaleengine.disk_usage import (
     RowFault,
     UsageReport,
     UsageRow,
-    show_user,
+    quote_user,
     split_users,
 )
 from exporter.scaleengine.errors import LimitReachedError, ProtocolError
@@ -156,7 +156,7 @@ def describe_rejected(rows: RejectedRows) -> dict[str, str | int]:
 
 def name_users(cpu_users: Sequence[str]) -> str:
     """Return the names of a few CPU users, and the number of the others."""
-    shown = ", ".join(map(show_user, cpu_users[:_MAX_EXAMPLES]))
+    shown = ", ".join(map(quote_user, cpu_users[:_MAX_EXAMPLES]))
     others = len(cpu_users) - _MAX_EXAMPLES
     return shown if others <= 0 else f"{shown} and {others} more"
 

@@ -127,7 +127,7 @@ def connect_first(
                 if isinstance(outcome, socket.socket):
                     return address, attempts.take(outcome)
                 failures.append(outcome)
-    raise choose_most_telling(failures)
+    raise choose_most_specific(failures)
 
 
 class ConnectAttempts:
@@ -201,7 +201,7 @@ class ConnectAttempts:
         sock.close()
 
 
-def choose_most_telling(failures: Sequence[OSError]) -> OSError:
+def choose_most_specific(failures: Sequence[OSError]) -> OSError:
     """Return the failure that says most of why no connection was made, or one for no attempt."""
     telling = [failure for failure in failures if failure.errno not in _SAYS_LITTLE]
     nothing = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))

@@ -100,7 +100,7 @@ class RejectedRow:
 
     def __str__(self) -> str:
         """Return user, day and problem as a log line shows them."""
-        user = "no readable user" if self.cpu_user is None else show_user(self.cpu_user)
+        user = "no readable user" if self.cpu_user is None else quote_user(self.cpu_user)
         return f"{user}, {self.day or 'no readable day'}: {self.problem}"
 
 
@@ -253,7 +253,7 @@ def _compare_by_key(rows: _Rows) -> tuple[frozenset[UsageRow], Mapping[RejectedR
     return frozenset(rows[0]), rows[1]
 
 
-def show_user(cpu_user: str) -> str:
+def quote_user(cpu_user: str) -> str:
     """Return a CPU user's name as a message shows it: quoted, and of bounded length."""
     if len(cpu_user) <= _MAX_NAME:
         return repr(cpu_user)

@@ -19,7 +19,7 @@ from exporter.scaleengine.json_values import (
     merge_parts,
     type_name,
 )
-from exporter.scaleengine.redaction import quote_whole
+from exporter.scaleengine.redaction import quote_or_measure
 from exporter.scaleengine.signing import FieldValue
 
 COMMAND: Final = "files.list"
@@ -223,7 +223,7 @@ def _read_tree(tree: Json, read_members: Callable[[Json], JsonObject], path: str
             children = _queue_children(members, folder, unread, has_parts=has_parts)
             parsed.append((read, children))
         except SchemaError as unexpected:
-            name = f"folder {quote_whole(folder.name, _SHOWN)}" if folder.name else _ROOT
+            name = f"folder {quote_or_measure(folder.name, _SHOWN)}" if folder.name else _ROOT
             raise SchemaError(f"{name}: {unexpected}") from None
         files += len(read.files)
         skipped += sum(child == _SKIPPED_INDEX for child in children.values())
@@ -348,5 +348,5 @@ def _read_count(members: JsonObject, key: str, *, is_open: bool) -> int | None:
 def _read_folder_name(key: str) -> str:
     """Return the name of a folder; one that no file system has could lead a walk astray."""
     if key in {"", ".", ".."} or "/" in key:
-        raise SchemaError(f"a sub-folder cannot be named {quote_whole(key, _SHOWN)}")
+        raise SchemaError(f"a sub-folder cannot be named {quote_or_measure(key, _SHOWN)}")
     return as_str(key)

@@ -39,7 +39,7 @@ def mask_start(text: str, secrets: Iterable[str], length: int) -> str:
     return masked[:length]
 
 
-def quote_whole(text: str, max_length: int) -> str:
+def quote_or_measure(text: str, max_length: int) -> str:
     """Return a text quoted, or its length in brackets where it is too long to be shown.
 
     A cut could go through a secret, and the rest would not be recognized.

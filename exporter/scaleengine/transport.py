@@ -44,7 +44,7 @@ from exporter.scaleengine.network_failures import (
     build_timeout_error,
     translate_error,
 )
-from exporter.scaleengine.redaction import quote_whole
+from exporter.scaleengine.redaction import quote_or_measure
 from exporter.scaleengine.response_memory import RESPONSE_MEMORY, Arrival, MemoryWaitError
 from exporter.scaleengine.route import find_route
 
@@ -160,7 +160,7 @@ class Connections:
             self._has_reported = True
             log.warning(
                 "malformed header line ignored",
-                line=quote_whole(lines[0].decode("latin-1"), _SHOWN),
+                line=quote_or_measure(lines[0].decode("latin-1"), _SHOWN),
                 advice="report it to ScaleEngine's support; further ones are not logged",
             )
 

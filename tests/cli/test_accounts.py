@@ -168,7 +168,8 @@ def test_another_cdn_or_api_makes_another_account(
 ) -> None:
     """Another CDN number or API makes another account; other credentials are those of the same."""
     settings = replace(PLAN, targets=OLD)
-    delta = AccountPool(settings, {}, Connections(ENDPOINT)).delta_to(replace(settings, **changes))  # type: ignore[arg-type]
+    changed = replace(settings, **changes)  # type: ignore[arg-type]
+    delta = AccountPool(settings, {}, Connections(ENDPOINT)).compute_delta(changed)
 
     assert delta.replaced_accounts == replaced
     assert delta.accounts_with_new_credentials == new_credentials
@@ -178,7 +179,7 @@ def test_another_cdn_or_api_makes_another_account(
 def test_another_interval_makes_another_target() -> None:
     """A target at another interval is another target; their order is that of the configuration."""
     often, new = replace(USAGE, interval=30.0), DiskUsageTarget("new", 60.0, 180.0)
-    delta = AccountPool(replace(PLAN, targets=OLD), {}, Connections(ENDPOINT)).delta_to(
+    delta = AccountPool(replace(PLAN, targets=OLD), {}, Connections(ENDPOINT)).compute_delta(
         replace(PLAN, targets=(new, often, OLD[0]))
     )
 

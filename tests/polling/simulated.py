@@ -251,7 +251,7 @@ class SimulatedPolling:
 
     def reload(self, settings: Settings) -> None:
         """Poll by other settings from now on."""
-        delta = self.build_accounts.delta_to(settings)
+        delta = self.build_accounts.compute_delta(settings)
         self.build_accounts = self.build_accounts.reconcile(settings, self._around)
         self.poller.apply(delta, self.build_accounts.accounts)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.scaleengine.redaction import SecretRedactor, mask, mask_start, quote_whole
+from exporter.scaleengine.redaction import SecretRedactor, mask, mask_start, quote_or_measure
 from exporter.scaleengine.signing import encode_fields
 from tests.support.credentials import KEY, SECRET
 
@@ -142,7 +142,7 @@ def test_the_start_of_a_long_text_takes_little_time() -> None:
 )
 def test_a_text_is_shown_as_a_whole_or_not(length: int, shown: str) -> None:
     """A text that is too long is not cut: half a secret is not recognized."""
-    assert quote_whole("x" * length, 80) == shown
+    assert quote_or_measure("x" * length, 80) == shown
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), ("", "")])
