@@ -277,14 +277,14 @@ def backfill(
 def files(_: Process, *, names: Sequence[str], output: Path | None, overwrite: bool) -> int:
     """List, print or write the files that come with the program."""
     from exporter.manual import build_manual
-    from exporter.packaged_files import FilesError, list_files, print_files, write_files
+    from exporter.packaged_files import FilesError, print_file_list, print_files, write_files
 
     build = partial(build_manual, program)
     if output is None:
         if names:
             print_files(names, build, sys.stdout)
         else:
-            list_files(sys.stdout)
+            print_file_list(sys.stdout)
         return EXIT_OK
     try:
         write_files(names or NAMES, output, build, overwrite=overwrite)

@@ -14,7 +14,7 @@ from exporter.process.start import Process
 from exporter.scaleengine.client import Credentials
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.scaleengine.transport import Endpoint
-from exporter.serve import load_web_config, open_sockets, serve_settings
+from exporter.serve import load_live_web_config, open_sockets, serve_settings
 from exporter.service import ConfigSource, WebOptions
 from exporter.settings import AccountSettings, Settings
 from exporter.simulator import Behaviour, SimulatedAccount, Simulator
@@ -50,7 +50,7 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
 
     Raises ConfigError for the web configuration, and ListenError.
     """
-    web_config = load_web_config(web.config_file)
+    web_config = load_live_web_config(web.config_file)
     sockets = open_sockets(web.listen_address, process)
     simulator, settings = start_demo()
     try:

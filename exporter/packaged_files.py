@@ -57,7 +57,7 @@ NAMES: Final = (*(packaged.name for packaged in PACKAGED), MANUAL)
 Manual = Callable[[], str]
 
 
-def list_files(output: TextIO) -> None:
+def print_file_list(output: TextIO) -> None:
     """Write the name of each file, and what it is for."""
     help_texts = {packaged.name: packaged.help for packaged in PACKAGED}
     help_texts[MANUAL] = "manual page, for man"

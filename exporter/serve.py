@@ -113,7 +113,7 @@ def serve_config(
     serve_settings(settings, source, web_options, process)
 
 
-def load_web_config(file: Path | None) -> "LiveWebConfig | None":
+def load_live_web_config(file: Path | None) -> "LiveWebConfig | None":
     """Read the web configuration, if there is one; raises ConfigError."""
     if file is None:
         return None
@@ -233,12 +233,12 @@ def _load(
     except ConfigError as error:
         problems = (*error.problems, *_find_web_problems(web_config_file))
         raise ConfigError(problems) from None
-    return loaded, load_web_config(web_config_file)
+    return loaded, load_live_web_config(web_config_file)
 
 
 def _find_web_problems(file: Path | None) -> Sequence[Problem]:
     try:
-        load_web_config(file)
+        load_live_web_config(file)
     except ConfigError as error:
         return error.problems
     return ()

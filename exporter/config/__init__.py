@@ -24,7 +24,12 @@ from exporter.config.model import (
     LimitsConfig,
 )
 from exporter.config.secrets import Secret, SecretError
-from exporter.config.writing import build_json_schema, compress_config, format_schema, write_config
+from exporter.config.writing import (
+    build_json_schema,
+    compress_config,
+    format_config_schema,
+    write_config,
+)
 from exporter.yamlfile.problems import ConfigError, Problem
 
 __all__ = [
@@ -45,7 +50,7 @@ __all__ = [
     "SecretError",
     "build_json_schema",
     "compress_config",
-    "format_schema",
+    "format_config_schema",
     "list_named_files",
     "load",
     "load_files",

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from exporter.config.writing import format_schema
+from exporter.config.writing import format_config_schema
 
 
 def write_schema(file: Path) -> None:
     """Write the schema to a file."""
-    file.write_text(format_schema(), encoding="utf-8")
+    file.write_text(format_config_schema(), encoding="utf-8")
 
 
 if __name__ == "__main__":

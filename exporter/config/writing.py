@@ -38,7 +38,7 @@ def build_json_schema() -> dict[str, object]:
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
 
 
-def format_schema() -> str:
+def format_config_schema() -> str:
     """Return the schema as the text of ``schema.json``."""
     return json.dumps(build_json_schema(), indent=2, ensure_ascii=False) + "\n"
 

@@ -19,7 +19,7 @@ from exporter.config import (
     build_json_schema,
     load,
 )
-from exporter.config.writing import format_schema
+from exporter.config.writing import format_config_schema
 
 SCHEMA_FILE = Path(exporter.config.__file__).with_name("schema.json")
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -29,7 +29,7 @@ VALIDATOR = Draft202012Validator(build_json_schema())
 
 def test_the_packaged_schema_is_current() -> None:
     """After a change to the model, `python -m exporter.config` writes it again."""
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == format_schema()
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == format_config_schema()
 
 
 def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_the_package_writes_its_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(Path, "write_text", lambda _, text, **__: written.append(text))
     runpy.run_module("exporter.config", run_name="__main__")
-    assert written == [format_schema()]
+    assert written == [format_config_schema()]
 
 
 def test_the_schema_is_valid() -> None:
@@ -47,7 +47,7 @@ def test_the_schema_is_valid() -> None:
 
 def test_every_key_is_described_and_no_other_is_allowed() -> None:
     """An editor can show a text for each key, and marks unknown ones."""
-    schema = json.loads(format_schema())
+    schema = json.loads(format_config_schema())
     for section in (schema, *schema["$defs"].values()):
         assert section["additionalProperties"] is False
         assert [
@@ -57,7 +57,7 @@ def test_every_key_is_described_and_no_other_is_allowed() -> None:
 
 def test_defaults_are_as_an_operator_writes_them() -> None:
     """Durations are texts, and what stands in for an absent section is not shown."""
-    sections = json.loads(format_schema())["$defs"]
+    sections = json.loads(format_config_schema())["$defs"]
     assert sections["ApiConfig"]["properties"]["timeout"]["default"] == "30s"
     assert sections["DiskUsageConfig"]["properties"]["interval"]["default"] == "1h"
     assert sections["FilesConfig"]["properties"]["interval"]["default"] == "15m"

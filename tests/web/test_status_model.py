@@ -17,7 +17,7 @@ from exporter.polling.targets import DiskUsageTarget, FilesTarget
 from exporter.scaleengine.errors import Reason
 from exporter.scaleengine.redaction import SecretRedactor
 from exporter.web.status.building import build_account, build_overview
-from exporter.web.status.json_document import SCHEMA_FILE, format_schema, write_json
+from exporter.web.status.json_document import SCHEMA_FILE, format_status_schema, write_status_json
 from exporter.web.status.observation import ConfiguredAccount, Observation
 from exporter.web.status.rendering import PageLinks, View, render_page
 from exporter.web.status.status_model import AccountStatus, Severity, State
@@ -55,7 +55,7 @@ def main(seen: Observation) -> AccountStatus:
 
 def document(seen: Observation, account: str | None = None) -> bytes:
     """Return the document about all accounts, or one."""
-    parts = write_json(seen, account)
+    parts = write_status_json(seen, account)
     assert parts is not None
     return b"".join(parts)
 
@@ -266,7 +266,7 @@ def test_secrets_are_in_no_text() -> None:
 
 def test_the_schema_is_current() -> None:
     """The schema that is installed is that of the model; `make schema` writes it."""
-    installed, current = SCHEMA_FILE.read_text(encoding="utf-8"), format_schema()
+    installed, current = SCHEMA_FILE.read_text(encoding="utf-8"), format_status_schema()
     if DESCRIBES_DATACLASSES:
         assert installed == current
     assert drop_descriptions(json.loads(installed)) == drop_descriptions(json.loads(current))
@@ -276,7 +276,7 @@ def test_the_schema_is_current() -> None:
 @pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
 def test_the_document_is_valid_by_its_schema(scene: str) -> None:
     """The JSON of every state is valid, and has nothing that the schema does not describe."""
-    schema = json.loads(format_schema())
+    schema = json.loads(format_status_schema())
     for section in (schema, *schema["$defs"].values()):
         if section.get("type") == "object":
             section["additionalProperties"] = False
@@ -291,7 +291,7 @@ def test_the_document_of_one_account_has_its_problems_only() -> None:
     assert [account["summary"]["name"] for account in found["accounts"]] == ["region"]
     assert [problem["account"] for problem in found["problems"]] == ["region"]
     assert (found["state"], found["exporter"]["targets"]) == ("failing", 6)
-    assert write_json(SCENES["some"], "nobody") is None
+    assert write_status_json(SCENES["some"], "nobody") is None
 
 
 def test_the_next_poll_is_the_scheduled_one() -> None:
@@ -320,7 +320,7 @@ def test_the_requests_of_the_last_poll_are_redacted() -> None:
     seen = observe({"main": [replace(known, last=replace(known.last, trace=trace))]})
 
     def last_poll(account: str | None) -> dict[str, object]:
-        document = json.loads(b"".join(write_json(seen, account) or ()))
+        document = json.loads(b"".join(write_status_json(seen, account) or ()))
         schedule = document["accounts"][0]["files"][0]["schedule"]
         found: dict[str, object] = schedule["last_poll"]
         return found

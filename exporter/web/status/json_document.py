@@ -21,7 +21,7 @@ SCHEMA_FILE: Final = Path(__file__).with_name("schema.json")
 """The JSON Schema of the document, as it is installed."""
 
 
-def write_json(seen: Observation, account: str | None = None) -> Iterator[bytes] | None:
+def write_status_json(seen: Observation, account: str | None = None) -> Iterator[bytes] | None:
     """Return the document in parts, which end with a line break; None where no account is so named.
 
     It has all accounts, or the one that is named. They are written one by one: no other thread runs
@@ -58,7 +58,7 @@ def _make_account_adapter() -> TypeAdapter[AccountStatus]:
     return TypeAdapter(AccountStatus)
 
 
-def format_schema() -> str:
+def format_status_schema() -> str:
     """Return the text of ``schema.json``."""
     schema = _make_status_adapter().json_schema(mode="serialization")
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
@@ -66,5 +66,5 @@ def format_schema() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(format_schema())
+    SCHEMA_FILE.write_text(format_status_schema())
     sys.stdout.write(f"{SCHEMA_FILE} is written\n")

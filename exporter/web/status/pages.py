@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from exporter.metrics.exposition import Body
 from exporter.web.build_scheduler import BuildScheduler
 from exporter.web.responses import CHUNK_SIZE, accepts_gzip, send
-from exporter.web.status.json_document import write_json
+from exporter.web.status.json_document import write_status_json
 from exporter.web.status.observation import Observation
 from exporter.web.status.rendering import (
     PageLinks,
@@ -137,7 +137,7 @@ class StatusPages:
         account = request.query.get("account")
 
         def write() -> Iterable[bytes] | None:
-            return write_json(self._source.observe(), account)
+            return write_status_json(self._source.observe(), account)
 
         return await self._respond(request, ("json", account), write, {hdrs.CONTENT_TYPE: _JSON})
 
