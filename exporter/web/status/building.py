@@ -51,40 +51,42 @@ _WORST_FIRST: Final = (State.STALE, State.FAILING, State.WAITING, State.OK)
 _DAYS: Final = {"day": 1, "week": 7, "month": snapshots.HISTORY_DAYS - 1}
 
 
-def build_overview(seen: Observation, only: ConfiguredAccount | None = None) -> Overview:
+def build_overview(observation: Observation, only: ConfiguredAccount | None = None) -> Overview:
     """Return what is wrong now, and each account in a few numbers; or the same of one account."""
     summaries: list[Summary] = []
-    problems = list(find_process_problems(seen)) if only is None else []
-    for account in seen.accounts.values() if only is None else (only,):
-        targets = look_at_targets(account, seen)
-        summaries.append(_summarize(account, targets, seen))
-        problems += find_account_problems(account, targets, seen)
+    problems = list(find_process_problems(observation)) if only is None else []
+    for account in observation.accounts.values() if only is None else (only,):
+        targets = look_at_targets(account, observation)
+        summaries.append(_summarize(account, targets, observation))
+        problems += find_account_problems(account, targets, observation)
     summaries.sort(key=lambda summary: _WORST_FIRST.index(summary.state))
     problems.sort(key=lambda problem: problem.severity)
     return Overview(
-        time=seen.at(seen.now),
+        time=observation.at(observation.now),
         state=_find_worst_state(summaries, problems),
         problems=tuple(problems),
-        exporter=_describe_exporter(seen),
+        exporter=_describe_exporter(observation),
         summaries=tuple(summaries),
     )
 
 
 def build_account(
-    seen: Observation, account: ConfiguredAccount, *, with_requests: bool = False
+    observation: Observation, account: ConfiguredAccount, *, with_requests: bool = False
 ) -> AccountStatus:
     """Return all that is known of an account, and the requests of the last polls if asked."""
-    targets = look_at_targets(account, seen)
+    targets = look_at_targets(account, observation)
     if not with_requests:
         targets = [observed._replace(known=_drop_trace(observed.known)) for observed in targets]
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]
     demand = count_requests_per_hour(observed.known for observed in targets)
-    ratio = compute_demand_ratio([observed.known for observed in targets], seen.requests_per_second)
+    ratio = compute_demand_ratio(
+        [observed.known for observed in targets], observation.requests_per_second
+    )
     return AccountStatus(
-        summary=_summarize(account, targets, seen),
-        disk_usage=_build_disk_usage(account, usages[0], seen) if usages else None,
+        summary=_summarize(account, targets, observation),
+        disk_usage=_build_disk_usage(account, usages[0], observation) if usages else None,
         files=tuple(
-            _build_files(observed.target, observed, seen)
+            _build_files(observed.target, observed, observation)
             for observed in targets
             if isinstance(observed.target, FilesTarget)
         ),
@@ -94,7 +96,7 @@ def build_account(
 
 
 def _summarize(
-    account: ConfiguredAccount, targets: Sequence[TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[TargetNow], observation: Observation
 ) -> Summary:
     states = [observed.state for observed in targets]
     users, size = _count_users(targets)
@@ -110,7 +112,7 @@ def _summarize(
         users=users,
         bytes=size,
         files=_count_files(targets),
-        last_success=seen.at(max(successes)) if successes else None,
+        last_success=observation.at(max(successes)) if successes else None,
     )
 
 
@@ -141,11 +143,11 @@ def _drop_trace(known: TargetState) -> TargetState:
     return replace(known, last=replace(known.last, trace=_NO_TRACE))
 
 
-def _build_request(made: RequestRecord, seen: Observation) -> RequestMade:
+def _build_request(made: RequestRecord, observation: Observation) -> RequestMade:
     return RequestMade(
         began_seconds=round(made.began, 3),
         duration_seconds=round(made.seconds, 3),
-        path=seen.text(made.path),
+        path=observation.text(made.path),
         offset=made.offset,
         attempt=made.attempt,
         status=made.status,
@@ -155,7 +157,7 @@ def _build_request(made: RequestRecord, seen: Observation) -> RequestMade:
     )
 
 
-def _build_schedule(target: TargetNow, seen: Observation) -> ScheduleStatus:
+def _build_schedule(target: TargetNow, observation: Observation) -> ScheduleStatus:
     known, last = target.known, target.known.last
     return ScheduleStatus(
         state=target.state,
@@ -164,22 +166,22 @@ def _build_schedule(target: TargetNow, seen: Observation) -> ScheduleStatus:
         last_poll=None
         if last is None
         else LastPoll(
-            finished=seen.at(last.finished),
+            finished=observation.at(last.finished),
             duration_seconds=round(last.seconds, 3),
             requests=last.requests,
             reason=None if last.reason is None else str(last.reason),
-            cause=seen.text(last.cause) or None,
-            last_requests=tuple(_build_request(made, seen) for made in last.trace.requests),
+            cause=observation.text(last.cause) or None,
+            last_requests=tuple(_build_request(made, observation) for made in last.trace.requests),
             costly_folders=tuple(
-                FolderRequests(seen.text(cost.path), cost.requests, round(cost.seconds, 3))
+                FolderRequests(observation.text(cost.path), cost.requests, round(cost.seconds, 3))
                 for cost in last.trace.folders
             ),
         ),
-        last_success=None if known.good is None else seen.at(known.good.finished),
-        failing_since=None if known.failing_since is None else seen.at(known.failing_since),
-        next_poll=None if known.next_due is None else seen.at(known.next_due),
+        last_success=None if known.good is None else observation.at(known.good.finished),
+        failing_since=None if known.failing_since is None else observation.at(known.failing_since),
+        next_poll=None if known.next_due is None else observation.at(known.next_due),
         requests_per_hour=_round(count_target_requests(known), 1),
-        rate_limit_share=_round(compute_demand_ratio([known], seen.requests_per_second), 4),
+        rate_limit_share=_round(compute_demand_ratio([known], observation.requests_per_second), 4),
     )
 
 
@@ -188,24 +190,28 @@ def _round(number: float | None, digits: int) -> float | None:
 
 
 def _build_disk_usage(
-    account: ConfiguredAccount, target: TargetNow, seen: Observation
+    account: ConfiguredAccount, target: TargetNow, observation: Observation
 ) -> DiskUsageStatus:
     usage = target.snapshot
     users: tuple[UserStatus, ...] | None = None
     rejected: list[str] = []
     if isinstance(usage, snapshots.DiskUsageSnapshot):
         largest_first = sorted(usage.users, key=lambda user: (-user.bytes, user.cpu_user))
-        users = tuple(_build_user(user, account, seen) for user in largest_first)
-        rejected = sorted(map(seen.text, usage.rejected_users))
+        users = tuple(_build_user(user, account, observation) for user in largest_first)
+        rejected = sorted(map(observation.text, usage.rejected_users))
     return DiskUsageStatus(
-        schedule=_build_schedule(target, seen), users=users, users_without_number=tuple(rejected)
+        schedule=_build_schedule(target, observation),
+        users=users,
+        users_without_number=tuple(rejected),
     )
 
 
-def _build_user(usage: UserUsage, account: ConfiguredAccount, seen: Observation) -> UserStatus:
+def _build_user(
+    usage: UserUsage, account: ConfiguredAccount, observation: Observation
+) -> UserStatus:
     days = usage.days
     return UserStatus(
-        cpu_user=seen.text(usage.cpu_user),
+        cpu_user=observation.text(usage.cpu_user),
         day=usage.day,
         bytes=usage.bytes,
         quota_bytes=find_quota(account.quotas, usage.cpu_user),
@@ -220,42 +226,45 @@ def _compute_change(days: Sequence[int | None], age: int) -> int | None:
     return None if newest is None or earlier is None else newest - earlier
 
 
-def _build_files(target: FilesTarget, now: TargetNow, seen: Observation) -> FilesStatus:
+def _build_files(target: FilesTarget, now: TargetNow, observation: Observation) -> FilesStatus:
     files = now.snapshot if isinstance(now.snapshot, FileCounts) else None
     by_folder = (files and files.by_folder) or ()
     largest = nlargest(MAX_FOLDERS, by_folder, key=lambda count: count.files)
     return FilesStatus(
         path=target.path,
         file_type=target.file_type,
-        schedule=_build_schedule(now, seen),
+        schedule=_build_schedule(now, observation),
         files=None if files is None else files.files,
         folders=None if files is None else files.folders,
         largest_folders=tuple(
-            FolderStatus(folder=seen.text(count.folder), files=count.files) for count in largest
+            FolderStatus(folder=observation.text(count.folder), files=count.files)
+            for count in largest
         ),
     )
 
 
-def _describe_exporter(seen: Observation) -> ExporterStatus:
-    process = seen.process
+def _describe_exporter(observation: Observation) -> ExporterStatus:
+    process = observation.process
     return ExporterStatus(
         version=process.version,
         revision=process.revision,
         python_version=process.python_version,
-        started=seen.at(process.started),
+        started=observation.at(process.started),
         memory_bytes=process.memory,
-        accounts=len(seen.accounts),
-        targets=sum(map(len, seen.known.values())),
+        accounts=len(observation.accounts),
+        targets=sum(map(len, observation.known.values())),
         shard=process.shard,
         total_shards=process.total_shards,
-        config_file=None if process.config_file is None else seen.text(process.config_file),
-        config=_build_reloads(process.config, seen),
-        web_config=None if process.web_config is None else _build_reloads(process.web_config, seen),
+        config_file=None if process.config_file is None else observation.text(process.config_file),
+        config=_build_reloads(process.config, observation),
+        web_config=None
+        if process.web_config is None
+        else _build_reloads(process.web_config, observation),
     )
 
 
-def _build_reloads(read: ReadFile, seen: Observation) -> Reloads:
-    return Reloads(successful=read.successful, last_success=seen.at(read.last_success))
+def _build_reloads(read: ReadFile, observation: Observation) -> Reloads:
+    return Reloads(successful=read.successful, last_success=observation.at(read.last_success))
 
 
 def _find_worst_state(summaries: Iterable[Summary], problems: Sequence[StatusProblem]) -> State:

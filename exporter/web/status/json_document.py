@@ -21,19 +21,25 @@ SCHEMA_FILE: Final = Path(__file__).with_name("schema.json")
 """The JSON Schema of the document, as it is installed."""
 
 
-def write_status_json(seen: Observation, account: str | None = None) -> Iterator[bytes] | None:
+def write_status_json(
+    observation: Observation, account: str | None = None
+) -> Iterator[bytes] | None:
     """Return the document in parts, which end with a line break; None where no account is so named.
 
     It has all accounts, or the one that is named. They are written one by one: no other thread runs
     meanwhile, and 1,000 accounts at once would make a scrape wait.
     """
-    only = None if account is None else seen.accounts.get(account)
+    only = None if account is None else observation.accounts.get(account)
     if account is not None and only is None:
         return None
-    return _write_parts(seen, build_overview(seen, only), with_requests=only is not None)
+    return _write_parts(
+        observation, build_overview(observation, only), with_requests=only is not None
+    )
 
 
-def _write_parts(seen: Observation, overview: Overview, *, with_requests: bool) -> Iterator[bytes]:
+def _write_parts(
+    observation: Observation, overview: Overview, *, with_requests: bool
+) -> Iterator[bytes]:
     frame = Status(
         time=overview.time,
         state=overview.state,
@@ -43,7 +49,9 @@ def _write_parts(seen: Observation, overview: Overview, *, with_requests: bool) 
     )
     yield _make_status_adapter().dump_json(frame).removesuffix(_TAIL)
     for number, summary in enumerate(overview.summaries):
-        account = build_account(seen, seen.accounts[summary.name], with_requests=with_requests)
+        account = build_account(
+            observation, observation.accounts[summary.name], with_requests=with_requests
+        )
         yield (b"," if number else b"") + _make_account_adapter().dump_json(account)
     yield _TAIL + b"\n"
 

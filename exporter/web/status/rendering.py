@@ -123,12 +123,12 @@ def build_content_security_policy() -> str:
     )
 
 
-def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None:
+def render_page(observation: Observation, view: View, links: PageLinks) -> bytes | None:
     """Return the page in UTF-8, or None where it is about an account that is not known."""
-    only = None if view.account is None else seen.accounts.get(view.account)
+    only = None if view.account is None else observation.accounts.get(view.account)
     if view.account is not None and only is None:
         return None
-    overview = build_overview(seen, only)
+    overview = build_overview(observation, only)
     problems = _group_problems(overview)
     text = (
         _build_environment()
@@ -143,8 +143,8 @@ def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None
             failing=sum(summary.failing_targets for summary in overview.summaries),
             waiting=sum(summary.waiting_targets for summary in overview.summaries),
             summaries=_paginate_accounts(overview, view),
-            account_names=sorted(seen.accounts),
-            accounts=_open_accounts(seen, overview),
+            account_names=sorted(observation.accounts),
+            accounts=_open_accounts(observation, overview),
             users_page=lambda account: _paginate_users(account, view),
             files_page=lambda account: _paginate_files(account, view),
             link=_build_link,
@@ -156,13 +156,13 @@ def render_page(seen: Observation, view: View, links: PageLinks) -> bytes | None
     return text.encode()
 
 
-def _open_accounts(seen: Observation, overview: Overview) -> Sequence[AccountStatus]:
+def _open_accounts(observation: Observation, overview: Overview) -> Sequence[AccountStatus]:
     """Return the accounts that are shown with their details."""
     if len(overview.summaries) > MAX_OPEN_ACCOUNTS:
         return ()
     is_one = len(overview.summaries) == 1
     return [
-        build_account(seen, seen.accounts[summary.name], with_requests=is_one)
+        build_account(observation, observation.accounts[summary.name], with_requests=is_one)
         for summary in overview.summaries
     ]
 

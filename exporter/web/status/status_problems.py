@@ -44,10 +44,10 @@ class TargetNow(NamedTuple):
     snapshot: snapshots.Snapshot | None
 
 
-def look_at_targets(account: ConfiguredAccount, seen: Observation) -> Sequence[TargetNow]:
+def look_at_targets(account: ConfiguredAccount, observation: Observation) -> Sequence[TargetNow]:
     """Return the targets of an account as they are now."""
-    found, now = [], seen.now
-    for known in seen.known.get(account.name, ()):
+    found, now = [], observation.now
+    for known in observation.known.get(account.name, ()):
         snapshot = known.snapshot(now)
         if known.last is None:
             state = State.WAITING
@@ -59,9 +59,9 @@ def look_at_targets(account: ConfiguredAccount, seen: Observation) -> Sequence[T
     return found
 
 
-def find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
+def find_process_problems(observation: Observation) -> Iterator[StatusProblem]:
     """Return what is wrong with the process now."""
-    process = seen.process
+    process = observation.process
     if process.dead_threads:
         yield StatusProblem(
             severity=Severity.ERROR,
@@ -71,7 +71,7 @@ def find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
             subjects=process.dead_threads,
         )
     for reason, name, read in (
-        ("configuration", seen.text(process.config_file or "configuration"), process.config),
+        ("configuration", observation.text(process.config_file or "configuration"), process.config),
         ("web_configuration", "web configuration", process.web_config),
     ):
         if read is not None and not read.successful:
@@ -85,20 +85,20 @@ def find_process_problems(seen: Observation) -> Iterator[StatusProblem]:
 
 
 def find_account_problems(
-    account: ConfiguredAccount, targets: Sequence[TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[TargetNow], observation: Observation
 ) -> Iterator[StatusProblem]:
     """Return what is wrong with an account now."""
     failed = [observed for observed in targets if observed.state in FAULTY_STATES]
     if failed:
-        yield from _find_poll_problems(account, failed, seen)
-    yield from _find_demand_problems(account, targets, seen)
+        yield from _find_poll_problems(account, failed, observation)
+    yield from _find_demand_problems(account, targets, observation)
     for observed in targets:
         if isinstance(observed.snapshot, snapshots.DiskUsageSnapshot):
-            yield from _find_usage_problems(account, observed.snapshot, seen)
+            yield from _find_usage_problems(account, observed.snapshot, observation)
 
 
 def _find_poll_problems(
-    account: ConfiguredAccount, targets: Sequence[TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[TargetNow], observation: Observation
 ) -> Iterator[StatusProblem]:
     """Return a problem for each cause; one cause can concern many targets."""
     alike: dict[tuple[str, str, str], list[TargetNow]] = defaultdict(list)
@@ -121,20 +121,20 @@ def _find_poll_problems(
         yield StatusProblem(
             severity=Severity.ERROR if is_missing else Severity.WARNING,
             reason=reason,
-            cause=seen.text(cause),
-            advice=seen.text(advice),
+            cause=observation.text(cause),
+            advice=observation.text(advice),
             account=account.name,
             subjects=tuple(_describe_subject(observed.target) for observed in failed),
-            since=seen.at(min(since)) if since else None,
-            next_attempt=seen.at(min(due)) if due else None,
+            since=observation.at(min(since)) if since else None,
+            next_attempt=observation.at(min(due)) if due else None,
         )
 
 
 def _find_demand_problems(
-    account: ConfiguredAccount, targets: Sequence[TargetNow], seen: Observation
+    account: ConfiguredAccount, targets: Sequence[TargetNow], observation: Observation
 ) -> Iterator[StatusProblem]:
     known = [observed.known for observed in targets]
-    ratio = compute_demand_ratio(known, seen.requests_per_second)
+    ratio = compute_demand_ratio(known, observation.requests_per_second)
     if ratio is not None and ratio > HIGH_DEMAND_RATIO:
         costliest = find_costliest_target(known)
         yield StatusProblem(
@@ -161,7 +161,7 @@ def _describe_subject(target: Target) -> str:
 
 
 def _find_usage_problems(
-    account: ConfiguredAccount, usage: snapshots.DiskUsageSnapshot, seen: Observation
+    account: ConfiguredAccount, usage: snapshots.DiskUsageSnapshot, observation: Observation
 ) -> Iterator[StatusProblem]:
     if usage.rejected_users:
         yield StatusProblem(
@@ -170,7 +170,7 @@ def _find_usage_problems(
             cause="CPU users have no number: ScaleEngine's rows of them cannot be read",
             advice="run scaleengine-exporter check, and ask ScaleEngine's support",
             account=account.name,
-            subjects=tuple(sorted(map(seen.text, usage.rejected_users))),
+            subjects=tuple(sorted(map(observation.text, usage.rejected_users))),
         )
     if not account.quotas:
         return
@@ -179,7 +179,7 @@ def _find_usage_problems(
     for user in usage.users:
         quota = find_quota(account.quotas, user.cpu_user)
         if quota is not None and user.bytes >= NEAR_QUOTA * quota:
-            (over if user.bytes >= quota else near).append(seen.text(user.cpu_user))
+            (over if user.bytes >= quota else near).append(observation.text(user.cpu_user))
     full = StatusProblem(
         severity=Severity.ERROR,
         reason="quota",
