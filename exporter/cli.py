@@ -316,10 +316,10 @@ def _open_backfill_settings(
     yield settings
 
 
-def _choose_shard(asked: int | Auto, total: int) -> Shard:
+def _choose_shard(choice: int | Auto, total: int) -> Shard:
     """Return the shard that the flags name; raises UsageError."""
     try:
-        return choose_shard(asked, total, socket.gethostname())
+        return choose_shard(choice, total, socket.gethostname())
     except ShardError as error:
         raise click.UsageError(str(error)) from None
 
@@ -341,8 +341,8 @@ def _load_settings(
     return settings, [*map(str, loaded.warnings), *settings.find_warnings()]
 
 
-def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
-    if asked and not context.resilient_parsing:
+def _print_version(context: click.Context, _: click.Parameter, is_set: bool) -> None:  # noqa: FBT001 - click calls it
+    if is_set and not context.resilient_parsing:
         from exporter.version import version_string
 
         click.echo(version_string(), sys.stdout)

@@ -88,9 +88,9 @@ class ConfigWatcher(Generic[T]):
     def run(self) -> None:
         """Look at every interval, until stopped."""
         while not self._stop.wait(self._watch.interval):
-            seen = self._look()
-            if self._is_new(seen):
-                self._reload_when_settled(seen)
+            latest = self._look()
+            if self._is_new(latest):
+                self._reload_when_settled(latest)
 
     def _look(self) -> Fingerprint | str:
         """Return the fingerprint of now, or why there is none."""
@@ -99,35 +99,35 @@ class ConfigWatcher(Generic[T]):
         except ConfigError as error:
             return str(error)
 
-    def _is_new(self, seen: Fingerprint | str) -> bool:
-        if seen == self._watch.in_force() and self._is_successful():
+    def _is_new(self, latest: Fingerprint | str) -> bool:
+        if latest == self._watch.in_force() and self._is_successful():
             self._refused = None
             return False
         # A file that the refused contents name may have come since.
-        return seen != self._refused or self._watch.find_problems() != self._problems
+        return latest != self._refused or self._watch.find_problems() != self._problems
 
-    def _reload_when_settled(self, seen: Fingerprint | str) -> None:
+    def _reload_when_settled(self, latest: Fingerprint | str) -> None:
         """Request a reload when a look finds the same as the one before it."""
         for _ in range(MAX_READS):
             if self._stop.wait(SETTLE_SECONDS):
                 return
             again = self._look()
-            if again == seen:
-                if self._is_new(seen):
-                    self._reload(seen)
+            if again == latest:
+                if self._is_new(latest):
+                    self._reload(latest)
                 return
-            seen = again
+            latest = again
         log.warning(
             "configuration keeps changing, not reloaded",
             looks=MAX_READS,
             advice="it is read when two looks, a second apart, find the same",
         )
 
-    def _reload(self, seen: Fingerprint | str) -> None:
-        self._settled = seen if isinstance(seen, Fingerprint) else None
+    def _reload(self, latest: Fingerprint | str) -> None:
+        self._settled = latest if isinstance(latest, Fingerprint) else None
         outcome = self._request()
         while not wait([outcome], _OUTCOME_SECONDS).done:
             if self._stop.is_set():
                 return
         self._problems = outcome.result()
-        self._refused = seen if self._problems else None
+        self._refused = latest if self._problems else None

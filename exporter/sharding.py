@@ -83,14 +83,14 @@ def parse_total(text: str) -> int:
     return int(text)
 
 
-def choose_shard(asked: int | Auto, total: int, host: str) -> Shard:
+def choose_shard(choice: int | Auto, total: int, host: str) -> Shard:
     """Return the chosen shard, one of ``total``.
 
     ``AUTO`` takes the number from the end of the host's name, as a StatefulSet gives it:
     ``exporter-2``, with or without a domain behind it. Raises ShardError.
     """
-    if asked != AUTO:
-        ordinal, source = asked, f"--shard={asked}"
+    if choice != AUTO:
+        ordinal, source = choice, f"--shard={choice}"
     elif found := _ORDINAL.fullmatch(host):
         ordinal, source = int(found[1]), f"--shard=auto is {int(found[1])} on host {host!r}, which"
     else:

@@ -188,7 +188,7 @@ def _read_parts(
     Raises ProtocolError where the window has rows and none of them can be read: it is not empty
     then; the days of others do not matter. Raises LimitReachedError where there are too many users.
     """
-    asked = frozenset(target.cpu_users)
+    requested = frozenset(target.cpu_users)
     for report in reports:
         for rejected, count in report.rejected.items():
             if rejected.day is None or window.holds(rejected.day):
@@ -199,8 +199,8 @@ def _read_parts(
         reading.readable += len(part)
         reading.other_days += len(report.rows) - len(part)
         del report  # it may be large, and the list comes on top
-        if asked:
-            part = [row for row in part if row.cpu_user in asked]
+        if requested:
+            part = [row for row in part if row.cpu_user in requested]
         check_limits({row.cpu_user for row in part}, limits)
         yield part
         del part

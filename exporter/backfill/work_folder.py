@@ -131,10 +131,10 @@ def place_file(text: Path, destination: Destination, file: Path) -> None:
         raise build_unwritable_error(file, error) from None
 
 
-def build_unwritable_error(place: Path | str, error: OSError) -> OutputError:
-    """Return the error for a place that cannot be written."""
+def build_unwritable_error(path: Path | str, error: OSError) -> OutputError:
+    """Return the error for a path that cannot be written."""
     return OutputError(
-        f"{place} cannot be written ({error.strerror or error}): "
+        f"{path} cannot be written ({error.strerror or error}): "
         "make it writable or make room, or name another place"
     )
 
@@ -165,12 +165,12 @@ def _take(folder: Path, stack: ExitStack) -> Path:
 
 
 @contextmanager
-def _report_output_errors(place: Path) -> Iterator[None]:
-    """Raise OutputError where the place cannot be written."""
+def _report_output_errors(path: Path) -> Iterator[None]:
+    """Raise OutputError where the path cannot be written."""
     try:
         yield
     except OSError as error:
-        raise build_unwritable_error(place, error) from None
+        raise build_unwritable_error(path, error) from None
 
 
 def _remove_entries(folder: Path, keep: tuple[str, ...]) -> None:

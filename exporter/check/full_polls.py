@@ -72,25 +72,27 @@ class FullPoller:
 
     async def _poll(self, account: PolledAccount, target: Target) -> FullPoll:
         session = PollSession(account, target, self._rng)
-        seen = _Seen(target)
+        progress = _PollProgress(target)
         began = self._clock.monotonic()
-        showing = asyncio.create_task(self._keep_showing(session, seen, began))
+        showing = asyncio.create_task(self._keep_showing(session, progress, began))
         try:
-            snapshot = await poll_target(target, session, seen.record)
+            snapshot = await poll_target(target, session, progress.record)
         finally:
             await cancel_all([showing])
         seconds = self._clock.monotonic() - began
         return FullPoll(snapshot, session.requests, seconds, session.log.trace())
 
-    async def _keep_showing(self, session: PollSession, seen: "_Seen", began: float) -> None:
+    async def _keep_showing(
+        self, session: PollSession, progress: "_PollProgress", began: float
+    ) -> None:
         while True:
             rate = session.requests / max(self._clock.monotonic() - began, _SHOW_SECONDS)
-            found = f"{seen.describe()}{rate:.1f} requests/s"
-            self._show(session.requests, seen.expected_requests, found)
+            found = f"{progress.describe()}{rate:.1f} requests/s"
+            self._show(session.requests, progress.expected_requests, found)
             await asyncio.sleep(_SHOW_SECONDS)
 
 
-class _Seen:
+class _PollProgress:
     """What the responses of a poll in progress have shown of its target."""
 
     def __init__(self, target: Target) -> None:

@@ -70,14 +70,14 @@ def check(
     warnings: Iterable[str],
     secrets: SecretRedactor,
     options: CheckOptions,
-    shown: tuple[TextIO, Progress],
+    display: tuple[TextIO, Progress],
 ) -> bool:
     """Check the settings against the API, print the results; return whether nothing failed.
 
-    ``warnings`` are those of the configuration. ``shown`` is the stream for the results, and the
+    ``warnings`` are those of the configuration. ``display`` is the stream for the results, and the
     progress line. Raises SelectionError for a wrong account or path.
     """
-    out, progress = shown
+    out, progress = display
     settings = select(settings, options.accounts, options.paths)
     clock = Clock()
     full_poller = (

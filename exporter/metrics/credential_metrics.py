@@ -80,7 +80,7 @@ class _AccountVerdicts:
             self.credentials = verdict.credentials
             self.decisions.clear()
         self.read_at = max(self.read_at, verdict.read_at)
-        if verdict.asked:
+        if verdict.request_sent:
             self.reached = verdict.accepted is not None
         if verdict.accepted is not None:
             self._decide(_build_key(verdict.target), accepted=verdict.accepted)

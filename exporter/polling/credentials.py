@@ -245,15 +245,15 @@ class CredentialVerdict:
 
     ``credentials`` are those of the attempt, None where they could not be read; ``read_at`` is when
     they were, in seconds of monotonic time. ``accepted`` is None where ScaleEngine did not check
-    them: it did not respond, or was out of order. ``asked`` is False where no request was made,
-    because the credentials could not be read or were refused before.
+    them: it did not respond, or was out of order. ``request_sent`` is False where the credentials
+    could not be read, or were refused before.
     """
 
     target: Target
     credentials: Credentials | None
     read_at: float
     accepted: bool | None
-    asked: bool = True
+    request_sent: bool = True
 
 
 def ignore_verdict(_: CredentialVerdict) -> None:

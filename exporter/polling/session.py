@@ -137,7 +137,7 @@ class PollSession:
                 try:
                     self._credentials = await self.account.credentials.read()
                 except AuthError:
-                    self._record_verdict(accepted=False, asked=False)
+                    self._record_verdict(accepted=False, request_sent=False)
                     raise
             return self._credentials
 
@@ -199,7 +199,7 @@ class PollSession:
         account, collector = self.account, self._target.collector
         refused = account.breaker.find_refusal(collector, credentials)
         if refused is not None:
-            self._record_verdict(accepted=False, asked=False)
+            self._record_verdict(accepted=False, request_sent=False)
             raise type(refused)(refused.command, refused.cause, refused.advice)
         pause = account.limiter.pause_left()
         if pause:
@@ -228,10 +228,12 @@ class PollSession:
         """Return what to configure so that the target takes fewer requests."""
         return "smaller paths" if isinstance(self._target, FilesTarget) else "fewer cpu_users"
 
-    def _record_verdict(self, *, accepted: bool | None, asked: bool = True) -> None:
+    def _record_verdict(self, *, accepted: bool | None, request_sent: bool = True) -> None:
         """Report what an attempt shows of the credentials."""
         self.account.record_verdict(
-            CredentialVerdict(self._target, self._credentials, self._read_at, accepted, asked)
+            CredentialVerdict(
+                self._target, self._credentials, self._read_at, accepted, request_sent
+            )
         )
 
     def _may_continue(self) -> bool:

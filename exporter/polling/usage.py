@@ -80,17 +80,17 @@ async def poll_disk_usage(
 
 def find_newest_usage(report: UsageReport, cpu_users: Collection[str]) -> NewestUsage:
     """Return the newest row of each requested user (all if none was named)."""
-    asked = frozenset(cpu_users)
+    requested = frozenset(cpu_users)
     newest: dict[str, UsageRow] = {}
     for row in report.rows:
         known = newest.get(row.cpu_user)
         if known is None or row.day > known.day:
             newest[row.cpu_user] = row
     latest_day = _find_latest_day([*newest.values(), *report.rejected])
-    if asked:
-        newest = {user: row for user, row in newest.items() if user in asked}
-    hidden = _find_hidden_by_any(report.rejected, newest, asked, latest_day)
-    hidden |= _find_hidden_by_own(report.rejected, newest, asked)
+    if requested:
+        newest = {user: row for user, row in newest.items() if user in requested}
+    hidden = _find_hidden_by_any(report.rejected, newest, requested, latest_day)
+    hidden |= _find_hidden_by_own(report.rejected, newest, requested)
     published = {user: row for user, row in newest.items() if user not in hidden}
     days = pack_days(report.rows, published)
     return NewestUsage(published, days, hidden, report.rejected, bool(report.rows))
@@ -197,13 +197,13 @@ async def _request_at_once(
 
 
 def _find_hidden_by_own(
-    rejected: Iterable[RejectedRow], newest: Mapping[str, UsageRow], asked: frozenset[str]
+    rejected: Iterable[RejectedRow], newest: Mapping[str, UsageRow], requested: frozenset[str]
 ) -> dict[str, RejectedRow]:
     """Return the users whose newest number is unknown because of rows of their own."""
     hidden: dict[str, RejectedRow] = {}
     for row in rejected:
         user = row.cpu_user
-        if user is None or (asked and user not in asked):
+        if user is None or (requested and user not in requested):
             continue
         known = newest.get(user)
         is_newer = known is None or row.day is None or row.day > known.day
@@ -215,7 +215,7 @@ def _find_hidden_by_own(
 def _find_hidden_by_any(
     rejected: Iterable[RejectedRow],
     newest: Mapping[str, UsageRow],
-    asked: frozenset[str],
+    requested: frozenset[str],
     latest_day: date,
 ) -> dict[str, RejectedRow]:
     """Return the users of which a row without a readable user may be the newest."""
@@ -224,7 +224,7 @@ def _find_hidden_by_any(
         return {}
     latest = max(nameless, key=lambda row: row.day or latest_day)
     behind = {user for user, row in newest.items() if row.day < (latest.day or latest_day)}
-    return dict.fromkeys(behind | (asked - newest.keys()), latest)
+    return dict.fromkeys(behind | (requested - newest.keys()), latest)
 
 
 def _may_be_newest(row: RejectedRow) -> bool:

@@ -70,16 +70,16 @@ class SignalThread:
         """
         with self._lock:
             self._stop, self._overdue = stop, overdue or _do_nothing
-            asked = self._stop_asked
-        if asked:
+            is_requested = self._stop_asked
+        if is_requested:
             stop()
 
     def on_reload(self, reload: Callable[[], object]) -> None:
         """Call ``reload``, which may not block, at SIGHUP; now if one has come already."""
         with self._lock:
             self._reload = reload
-            asked, self._reload_asked = self._reload_asked, False
-        if asked:
+            is_requested, self._reload_asked = self._reload_asked, False
+        if is_requested:
             reload()
 
     def on_stop_or_hangup(self, stop: Callable[[], object]) -> None:

@@ -151,18 +151,18 @@ def _build_failure(
             error_type.default_retry_after if response.retry_after is None else response.retry_after
         )
         return context.build_error(error_type, f"{cause} ({code})", advice, wait)
-    said = _format_message(members.get("message"), context.secrets)
-    cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {said})"
-    return _find_error_by_status(response, said, context) or context.build_error(
+    message = _format_message(members.get("message"), context.secrets)
+    cause = f"ScaleEngine reports a failure ({code or 'without a code'}: {message})"
+    return _find_error_by_status(response, message, context) or context.build_error(
         ApiError, cause, _UNKNOWN_FAILURE.get(context.command, "ask ScaleEngine's support")
     )
 
 
 def _find_error_by_status(
-    response: HttpResponse, said: str, context: RequestContext
+    response: HttpResponse, message: str, context: RequestContext
 ) -> ScaleEngineError | None:
     status, wait = response.status, response.retry_after
-    shown = f"(HTTP {status}: {said})"
+    shown = f"(HTTP {status}: {message})"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return context.build_error(
             AuthError, f"access was denied {shown}", "check api_key and api_secret of {account}"

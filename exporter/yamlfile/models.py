@@ -133,12 +133,12 @@ def choose_message(error: ErrorDetails, messages: MessageCatalog) -> str:
     return messages.other
 
 
-def _choose_hint(error_type: str, given: object) -> str:
-    if given is None:
+def _choose_hint(error_type: str, value: object) -> str:
+    if value is None:
         return "; it is empty here, so write it or leave its key out"
     if error_type in _NUMBERS:
-        return _choose_number_hint(given)
-    is_scalar = not isinstance(given, tuple | dict)
+        return _choose_number_hint(value)
+    is_scalar = not isinstance(value, tuple | dict)
     return (
         "; put it in quotes"
         if error_type in ("string_type", "is_instance_of") and is_scalar
@@ -146,18 +146,18 @@ def _choose_hint(error_type: str, given: object) -> str:
     )
 
 
-def _choose_number_hint(given: object) -> str:
-    if given is UnusableScalar.OCTAL:
+def _choose_number_hint(value: object) -> str:
+    if value is UnusableScalar.OCTAL:
         return _OCTAL
-    if isinstance(given, UnusableScalar):
+    if isinstance(value, UnusableScalar):
         return _PLAIN_DIGITS
-    if not isinstance(given, str):
+    if not isinstance(value, str):
         return ""
-    if _LEADING_ZERO.fullmatch(given):
+    if _LEADING_ZERO.fullmatch(value):
         return _OCTAL
-    if invisible := find_first_invisible(given):
+    if invisible := find_first_invisible(value):
         return f"; remove the invisible character in it ({invisible})"
-    return _PLAIN_DIGITS if _DIGIT_FIRST.match(given) else ""
+    return _PLAIN_DIGITS if _DIGIT_FIRST.match(value) else ""
 
 
 def _describe_missing_key(loc: Loc, messages: MessageCatalog) -> str:

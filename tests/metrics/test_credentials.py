@@ -39,12 +39,12 @@ def refused(
 
 def held_back(target: Target) -> CredentialVerdict:
     """Return what a poll shows that makes no request, for the same would be refused again."""
-    return CredentialVerdict(target, OLD, 0.0, accepted=False, asked=False)
+    return CredentialVerdict(target, OLD, 0.0, accepted=False, request_sent=False)
 
 
 def unreadable(target: Target, read_at: float = 0.0) -> CredentialVerdict:
     """Return what a poll shows that finds no secret."""
-    return CredentialVerdict(target, None, read_at, accepted=False, asked=False)
+    return CredentialVerdict(target, None, read_at, accepted=False, request_sent=False)
 
 
 def unanswered(target: Target) -> CredentialVerdict:

@@ -103,7 +103,7 @@ def test_a_response_decides_the_verdict(
         watched.spoil(fault)
     assert watched.poll(target) == shown
     for verdict in watched.verdicts:
-        assert (verdict.target, verdict.credentials, verdict.asked) == (target, GOOD, True)
+        assert (verdict.target, verdict.credentials, verdict.request_sent) == (target, GOOD, True)
 
 
 def test_a_refusal_counts_for_a_target_that_is_held_back(watched: Watched) -> None:
@@ -111,7 +111,7 @@ def test_a_refusal_counts_for_a_target_that_is_held_back(watched: Watched) -> No
     watched.spoil(Refusal("0005"))
     assert watched.poll(VIDEOS) == [False]
     assert watched.poll(AUDIO) == [False]
-    assert [verdict.asked for verdict in watched.verdicts] == [True, False]
+    assert [verdict.request_sent for verdict in watched.verdicts] == [True, False]
     assert watched.verdicts[1].target == AUDIO
     assert watched.simulator.request_count == 1
 
@@ -125,7 +125,7 @@ def test_unreadable_credentials_are_not_accepted(watched: Watched) -> None:
     watched.account = replace(watched.account, credentials=CredentialReader(unreadable))
     assert watched.poll(USAGE) == [False]
     (verdict,) = watched.verdicts
-    assert (verdict.credentials, verdict.asked) == (None, False)
+    assert (verdict.credentials, verdict.request_sent) == (None, False)
 
 
 def test_the_later_read_of_credentials_is_known(watched: Watched) -> None:
