@@ -46,7 +46,7 @@ class Notifier:
 
     @asynccontextmanager
     async def watch(self, list_dead_threads: Callable[[], Sequence[str]]) -> AsyncIterator[None]:
-        """Feed the watchdog meanwhile, while ``list_dead_threads`` returns none.
+        """Notify the watchdog meanwhile, while ``list_dead_threads`` returns none.
 
         It is fed by the event loop of the caller: where that hangs, it is not fed either.
         Afterwards the service stops, which is notified.

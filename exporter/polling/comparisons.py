@@ -1,12 +1,12 @@
 """Find out by requests for single folders whether an offset is skipped in every folder alike.
 
 A server may skip the offset of a request in each folder that its response shows, not only in the
-requested one. Then sub-folders lack their first entries, which nothing in the response tells. A
+requested one. Then sub-folders lack their first entries, which nothing in the response shows. A
 sub-folder that looks the same from its start proves little: what was skipped in it may be files of
 another type, which no response shows. It is proven by two separate requests for a sub-folder, in
 this order, so that a file that vanishes meanwhile proves nothing:
 
-- With an offset that is not larger, it begins with a later file. That tells how much comes before
+- With an offset that is not larger, it begins with a later file. That shows how much comes before
   its first file: the response would lack that file if it had skipped its offset in it. At most half
   the offset may come before it, since responses may overlap.
 - From its start, it begins as in the response that was made with an offset.
@@ -42,7 +42,7 @@ class Candidate:
 
     @property
     def offset(self) -> int:
-        """Return the offset of the request that tells how much comes before the first file."""
+        """Return the offset of the request that shows how much comes before the first file."""
         return max(1, min(len(self.shown.files) - 1, self.skipped))
 
     def proves_start(self, listing: Listing) -> bool:
@@ -143,7 +143,7 @@ class Comparison:
 
 
 def find_candidates(folder: FolderProgress, shown: FolderListing) -> Sequence[Candidate]:
-    """Return sub-folders whose requests tell what the offset of a response skips, best ones first.
+    """Return sub-folders whose requests show what the offset of a response skips, best ones first.
 
     Return none where nothing new is shown, so that nothing depends on it.
     """

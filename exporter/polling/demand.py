@@ -78,7 +78,7 @@ class DemandLog:
         self._limit = LogLimit(clock.monotonic, max_events=None, period=_WARNING_SECONDS)
 
     def record(self, target: Target, result: PollResult) -> None:
-        """Take in a poll that has ended."""
+        """Record a poll that has ended."""
         overdue = measure_overdue(target, result)
         if overdue and self._limit.is_due(target):
             log.warning(
@@ -104,7 +104,7 @@ class DemandLog:
             )
 
     def set_targets(self, targets: Iterable[Target]) -> None:
-        """Forget all but these targets and their accounts."""
+        """Keep only the state of these targets and their accounts."""
         kept: set[Target | str] = set()
         for target in targets:
             kept |= {target, target.account}

@@ -49,7 +49,7 @@ class FailureLog:
     def record_failure(
         self, target: Target, error: ScaleEngineError, now: float
     ) -> FailureWarning | None:
-        """Record that a poll of the target has failed; return what a warning is to say of it.
+        """Record that a poll of the target has failed; return the warning that is due.
 
         It is None where the cause was warned of within the last hour, for any target.
         ``now`` is in seconds of monotonic time.

@@ -268,7 +268,7 @@ class SeenNames:
         return self._slots[self._find(key)] == key
 
     def add(self, name: str) -> None:
-        """Remember a name; one that is known changes nothing."""
+        """Add a name; a name that is known changes nothing."""
         if self._put(hash(name) & _WORD or 1):
             self._count += 1
             if self._count * 2 > len(self._slots):

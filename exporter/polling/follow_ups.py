@@ -80,7 +80,7 @@ def _may_follow(folder: FolderProgress, listing: Listing) -> bool:
 
     An offset may count sub-folders only: then a follow-up at the last file shows all files once
     more, and passes over sub-folders. Raises IncompleteError where it does. Return False where
-    the response from the start of the folder is needed to tell.
+    the response from the start of the folder is needed to decide.
     """
     first = find_start(listing.root)[0]
     has_passed = folder.step.offset == 0 or folder.own_files < 2 or first != folder.first_file  # noqa: PLR2004 - one file comes again where it was

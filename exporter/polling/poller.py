@@ -24,7 +24,7 @@ _Task: TypeAlias = "asyncio.Task[None]"
 
 
 def compute_spread(targets: int) -> float:
-    """Return the seconds over which the first polls of so many targets are spread.
+    """Return the seconds over which the first polls of this number of targets are spread.
 
     They do not all begin at once, and many do not begin faster than they can end: each poll that
     waits for its turn takes 10 KB, and leaves gaps in the memory when it has ended.

@@ -74,7 +74,7 @@ class RequestLog:
         self._size = 0
 
     def record(self, exchange: Exchange) -> None:
-        """Take in a request that has ended."""
+        """Record a request that has ended."""
         request = exchange.request or ApiRequest(exchange.command)
         failed = self._failed.pop(request, 0)
         if exchange.reason is not None:

@@ -136,9 +136,9 @@ class Store:
         return tuple(target for target, known in self.current().items() if known.last is None)
 
     def record(self, target: Target, result: PollResult, good: LastGood | None) -> bool:
-        """Take in the end of a poll: a failed one (no ``good``) leaves the snapshot untouched.
+        """Record the end of a poll: a failed one (no ``good``) leaves the snapshot untouched.
 
-        Return whether it was taken in: not so where the target is none of ours any more.
+        Return whether it was recorded: not so where the target is not polled any more.
         """
         with self._lock:
             account = self._accounts.get(target.account, {})
@@ -150,7 +150,7 @@ class Store:
             return True
 
     def schedule(self, target: Target, due: float) -> None:
-        """Take in when the next poll of a target begins, in seconds of monotonic time."""
+        """Record when the next poll of a target begins, in seconds of monotonic time."""
         with self._lock:
             account = self._accounts.get(target.account, {})
             known = account.get(target)

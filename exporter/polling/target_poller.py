@@ -106,7 +106,7 @@ class TargetPoller:
             self._log.exception("schedule not shown; please report it")
 
     async def poll(self) -> ScaleEngineError | None:
-        """Poll once; what was learned, or that nothing was, goes to the store.
+        """Poll once, and record the snapshot or the failure in the store.
 
         Return why it failed, if it did. A poll that is cancelled records nothing: it says nothing
         of ScaleEngine, and its target may belong to another account by now.
@@ -263,7 +263,7 @@ def _ignore(_: Listing, __: FolderCounts) -> None:
 async def poll_target(
     target: Target, session: PollSession, on_listing: OnListing = _ignore
 ) -> Snapshot:
-    """Learn all about the target; raises ScaleEngineError where that cannot be.
+    """Return a snapshot of the target; raises ScaleEngineError where the poll fails.
 
     ``on_listing`` is called for each response of a walk, before it is counted, with the counts of
     the walk. The first is that of the target's path from its start.

@@ -238,7 +238,7 @@ class _Walk:
         folder.check_complete(listing)
 
     def find_to_probe(self, folder: FolderProgress, listing: Listing) -> Sequence[Candidate]:
-        """Return sub-folders whose requests tell what an offset skips, if that has to be known.
+        """Return sub-folders whose requests show what an offset skips, if that has to be known.
 
         It has where a response from an offset above 0, which has skipped something, shows
         sub-folders that were not seen before.

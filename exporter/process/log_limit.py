@@ -50,5 +50,5 @@ class LogLimit:
         return True
 
     def retain(self, events: Collection[Hashable]) -> None:
-        """Forget all other events: they are due when they come again."""
+        """Drop all other events: they are due when they come again."""
         self._logged = {event: at for event, at in self._logged.items() if event in events}

@@ -26,8 +26,8 @@ def open_closed_descriptors() -> None:
     """Open the null device for each standard descriptor that is closed.
 
     Otherwise the next file or socket would get its number, and log lines would go there.
-    Standard output is opened for reading: writing fails as before, with EBADF, and a command whose
-    output is all that it makes can tell.
+    Standard output is opened for reading: writing fails as before, with EBADF, and a command that
+    only prints reports the error.
     """
     for descriptor in (STDIN, STDOUT, STDERR):
         try:

@@ -1,4 +1,4 @@
-"""What time it is, in the two ways that matter."""
+"""Two clocks: the wall clock and the monotonic clock."""
 
 import asyncio
 import time

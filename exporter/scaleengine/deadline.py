@@ -215,7 +215,7 @@ class _Connection(HTTPConnection):
         super().endheaders(message_body, encode_chunked=encode_chunked)
 
     def close(self) -> None:
-        """Close the connection, and forget a head that was held back."""
+        """Close the connection, and drop a head that was held back."""
         self._is_head_next, self._head = False, b""
         super().close()
 

@@ -346,7 +346,7 @@ def _read_count(members: JsonObject, key: str, *, is_open: bool) -> int | None:
 
 
 def _read_folder_name(key: str) -> str:
-    """Return the name of a folder; one that no file system has could lead a walk astray."""
+    """Return the name of a folder; raises SchemaError for a name that no file system has."""
     if key in {"", ".", ".."} or "/" in key:
         raise SchemaError(f"a sub-folder cannot be named {quote_or_measure(key, _SHOWN)}")
     return as_str(key)

@@ -80,7 +80,7 @@ class SecretRedactor:
         self._lock = threading.Lock()
 
     def register(self, *secrets: str) -> None:
-        """Remember secrets."""
+        """Add secrets to those that are redacted."""
         with self._lock:
             for secret in secrets:
                 if len(secret) >= _MIN_LENGTH and secret not in self._spellings:

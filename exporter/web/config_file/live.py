@@ -57,7 +57,7 @@ class _Unconfirmed:
 class LiveWebConfig:
     """A web configuration that follows its file.
 
-    ``current`` is replaced as a whole, never changed. While the file is bad, or wants TLS switched
+    ``current`` is replaced as a whole, never changed. While the file is bad, or switches TLS
     on or off, which sockets that listen cannot do, the old configuration stays in force, and the
     log and ``last_reload_successful`` say so. ``clock`` gives monotonic time in seconds,
     ``wall_clock`` the seconds since 1970.
