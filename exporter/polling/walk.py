@@ -261,7 +261,7 @@ class _Walk:
             self.probe(replace(probe, is_from_start=True))
             return
         if listing is None or not (probe.is_from_start and listing.root.files):
-            self.traits.record_vain_probe()
+            self.traits.record_failed_probe()
         else:
             self.kept[candidate.path] = listing
             begins_so = not has_skipped(find_start(listing.root), candidate.shown)

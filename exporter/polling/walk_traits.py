@@ -29,7 +29,7 @@ class WalkTraits:
       server counts files that it does not list, such as those of other types.
 
     ``max_files`` is how many files the fullest response has shown, ``misfits`` how many tries have
-    shown that an offset does not count the files at any depth, ``vain_probes`` how many have left
+    shown that an offset does not count the files at any depth, ``failed_probes`` how many have left
     open whether it is skipped in every folder.
     """
 
@@ -43,20 +43,20 @@ class WalkTraits:
     counts_hidden_files: bool = False
     max_files: int = 0
     misfits: int = 0
-    vain_probes: int = 0
+    failed_probes: int = 0
 
     @property
     def may_leap(self) -> bool:
         """Return whether it may still be tried if an offset counts the files at any depth."""
         return self.misfits < _MAX_MISFITS
 
-    def record_vain_probe(self) -> None:
+    def record_failed_probe(self) -> None:
         """Record that a request has not shown what an offset skips in sub-folders.
 
         After some of these, no sub-folder is used that comes after an offset.
         """
-        self.vain_probes += 1
-        if self.vain_probes >= _MAX_MISFITS and self.shows_children_from_start is None:
+        self.failed_probes += 1
+        if self.failed_probes >= _MAX_MISFITS and self.shows_children_from_start is None:
             self.shows_children_from_start = False
 
     def observe(self, listing: Listing, offset: int) -> None:

@@ -39,8 +39,8 @@ class SignalThread:
         self._stop: Callable[[], object] | None = None
         self._overdue: Callable[[], object] = _do_nothing
         self._reload: Callable[[], object] | None = None
-        self._stop_asked = False
-        self._reload_asked = False
+        self._stop_requested = False
+        self._reload_requested = False
 
     def start(self) -> None:
         """Begin to take signals; raises RuntimeError where no thread can be started."""
@@ -70,7 +70,7 @@ class SignalThread:
         """
         with self._lock:
             self._stop, self._overdue = stop, overdue or _do_nothing
-            is_requested = self._stop_asked
+            is_requested = self._stop_requested
         if is_requested:
             stop()
 
@@ -78,7 +78,7 @@ class SignalThread:
         """Call ``reload``, which may not block, at SIGHUP; now if one has come already."""
         with self._lock:
             self._reload = reload
-            is_requested, self._reload_asked = self._reload_asked, False
+            is_requested, self._reload_requested = self._reload_requested, False
         if is_requested:
             reload()
 
@@ -102,13 +102,13 @@ class SignalThread:
     def _handle_reload(self) -> None:
         with self._lock:
             reload = self._reload
-            self._reload_asked = reload is None
+            self._reload_requested = reload is None
         if reload is not None:
             reload()
 
     def _handle_stop(self) -> None:
         with self._lock:
-            self._stop_asked = True
+            self._stop_requested = True
             stop = self._stop
         try:
             if stop is not None:

@@ -40,7 +40,7 @@ from exporter.web.status.status_problems import (
     TargetNow,
     find_account_problems,
     find_process_problems,
-    look_at_targets,
+    list_targets_now,
 )
 
 MAX_FOLDERS: Final = 10
@@ -56,7 +56,7 @@ def build_overview(observation: Observation, only: ConfiguredAccount | None = No
     summaries: list[Summary] = []
     problems = list(find_process_problems(observation)) if only is None else []
     for account in observation.accounts.values() if only is None else (only,):
-        targets = look_at_targets(account, observation)
+        targets = list_targets_now(account, observation)
         summaries.append(_summarize(account, targets, observation))
         problems += find_account_problems(account, targets, observation)
     summaries.sort(key=lambda summary: _WORST_FIRST.index(summary.state))
@@ -74,7 +74,7 @@ def build_account(
     observation: Observation, account: ConfiguredAccount, *, with_requests: bool = False
 ) -> AccountStatus:
     """Return all that is known of an account, and the requests of the last polls if asked."""
-    targets = look_at_targets(account, observation)
+    targets = list_targets_now(account, observation)
     if not with_requests:
         targets = [observed._replace(known=_drop_trace(observed.known)) for observed in targets]
     usages = [observed for observed in targets if isinstance(observed.target, DiskUsageTarget)]

@@ -65,7 +65,7 @@ class TablePage(Generic[T]):
     """The rows of one page of a long table.
 
     ``first`` is the number of the first of them, from 1 on, and ``total`` that of all rows.
-    ``previous``, ``next`` and ``whole`` are links to the other pages; None where there is none.
+    ``previous``, ``next`` and ``complete`` are links to the other pages; None where there is none.
     """
 
     rows: Sequence[T]
@@ -73,7 +73,7 @@ class TablePage(Generic[T]):
     total: int
     previous: str | None = None
     next: str | None = None
-    whole: str | None = None
+    complete: str | None = None
 
     @property
     def last(self) -> int:
@@ -199,8 +199,8 @@ def _paginate(
     """Return a page of an account's table; on the page of all accounts, its beginning."""
     if view.account is not None:
         return _cut(rows, page, ROWS_PER_PAGE, name, view.account)
-    whole = _build_link(account=account.summary.name) if len(rows) > MAX_OPEN_ROWS else None
-    return TablePage(rows[:MAX_OPEN_ROWS], 1, len(rows), whole=whole)
+    complete = _build_link(account=account.summary.name) if len(rows) > MAX_OPEN_ROWS else None
+    return TablePage(rows[:MAX_OPEN_ROWS], 1, len(rows), complete=complete)
 
 
 def _cut(rows: Sequence[T], page: int, length: int, name: str, account: str | None) -> TablePage[T]:

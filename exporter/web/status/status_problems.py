@@ -44,7 +44,7 @@ class TargetNow(NamedTuple):
     snapshot: snapshots.Snapshot | None
 
 
-def look_at_targets(account: ConfiguredAccount, observation: Observation) -> Sequence[TargetNow]:
+def list_targets_now(account: ConfiguredAccount, observation: Observation) -> Sequence[TargetNow]:
     """Return the targets of an account as they are now."""
     found, now = [], observation.now
     for known in observation.known.get(account.name, ()):
