@@ -191,11 +191,11 @@ def _read_parts(
     requested = frozenset(target.cpu_users)
     for report in reports:
         for rejected, count in report.rejected.items():
-            if rejected.day is None or window.holds(rejected.day):
+            if rejected.day is None or window.contains(rejected.day):
                 reading.rejected[rejected] += count
             else:
                 reading.other_days += count
-        part = [row for row in report.rows if window.holds(row.day)]
+        part = [row for row in report.rows if window.contains(row.day)]
         reading.readable += len(part)
         reading.other_days += len(report.rows) - len(part)
         del report  # it may be large, and the list comes on top

@@ -34,7 +34,7 @@ from exporter.backfill.work_folder import (
     build_unwritable_error,
     check_file,
     follow_link,
-    open_work_folder,
+    lock_work_folder,
     place_file,
 )
 from exporter.polling.targets import DiskUsageTarget
@@ -110,7 +110,7 @@ def _open_folder(destination: Destination) -> Iterator[WorkFolder | None]:
     if destination.stream:
         yield None
         return
-    with open_work_folder(destination) as folder:
+    with lock_work_folder(destination) as folder:
         folder.remove_results()
         try:
             yield folder

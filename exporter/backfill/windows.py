@@ -25,7 +25,7 @@ class Window:
         """Return the last of the thirty days."""
         return self.first + timedelta(days=WINDOW_DAYS - 1)
 
-    def holds(self, day: date) -> bool:
+    def contains(self, day: date) -> bool:
         """Return whether a day is one of the thirty."""
         return self.first <= day <= self.last
 

@@ -81,10 +81,11 @@ def follow_link(destination: Destination) -> Destination:
 
 
 @contextmanager
-def open_work_folder(destination: Destination) -> Iterator[WorkFolder]:
+def lock_work_folder(destination: Destination) -> Iterator[WorkFolder]:
     """Make the folders of a file or of blocks, or take those of an incomplete run.
 
-    No other run can take them before the ``with`` ends. Raises OutputError.
+    No other run can take them before the ``with`` ends. The rows and the text stay after it, so
+    that the run can be continued. Raises OutputError, and ValueError for a stream.
     """
     file, tsdb = destination.file, destination.tsdb
     with ExitStack() as stack:

@@ -26,7 +26,7 @@ from exporter.check.results import (
     build_target_subject,
     redact_result,
 )
-from exporter.polling.recovery import find_untried_scope, refuses_credentials
+from exporter.polling.recovery import find_scope_to_give_up, refuses_credentials
 from exporter.polling.targets import FilesTarget, Target
 from exporter.process.resource_limits import find_resource_limit
 from exporter.scaleengine import disk_usage, file_listing
@@ -230,7 +230,7 @@ class CheckRunner:
         if self._is_wrong_address():
             self._cut_off = True
             return
-        match find_untried_scope(error):
+        match find_scope_to_give_up(error):
             case FailureScope.COMMAND:
                 self._given_up.add((account, _find_command(target)))
             case FailureScope.CREDENTIALS | FailureScope.ACCOUNT:

@@ -32,7 +32,7 @@ from exporter.yamlfile.units import (
     SIZE_FORMAT,
     SIZE_PATTERN,
     SizeError,
-    format_duration,
+    format_prometheus_duration,
     parse_size,
 )
 
@@ -155,7 +155,7 @@ def _build_optional_duration_parser(minimum: str, maximum: str) -> Callable[[obj
 
 
 def _write_optional_duration(seconds: float | None) -> str | None:
-    return None if seconds is None else format_duration(seconds)
+    return None if seconds is None else format_prometheus_duration(seconds)
 
 
 def _label_name(text: str) -> str:
@@ -210,7 +210,7 @@ CaFile = Annotated[
     AfterValidator(_check_certificates),
     WithJsonSchema({"type": ["string", "null"], "minLength": 1}),
 ]
-_AS_TEXT = PlainSerializer(format_duration, return_type=str, when_used="json")
+_AS_TEXT = PlainSerializer(format_prometheus_duration, return_type=str, when_used="json")
 Interval = Annotated[
     float,
     BeforeValidator(build_duration_parser("1s", "1y")),

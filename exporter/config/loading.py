@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from exporter.config.fields import FILE_TYPES
 from exporter.config.model import AccountConfig, Config
 from exporter.config.rules import find_account_names, find_broken_rules
-from exporter.config.secrets import NAMES, read_credentials
+from exporter.config.secrets import NAMES, replace_secrets
 from exporter.config.substitution import substitute
 from exporter.config.warnings import find_warnings
 from exporter.yamlfile.document import Document, read_document
@@ -325,7 +325,7 @@ def _read_piece(path: Path, environ: Mapping[str, str], report: ErrorCollector) 
 
 def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
     document, report = piece.document, piece.report
-    value = read_credentials(document, piece.folder, report)
+    value = replace_secrets(document, piece.folder, report)
     for loc, rule in find_broken_rules(document):
         report.add(loc, document.position(loc), rule)
     model = Config if needs_accounts or has_accounts(piece) else PieceModel

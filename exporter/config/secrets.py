@@ -111,7 +111,7 @@ def _decode(content: bytes) -> str | None:
         return None
 
 
-def read_credentials(document: Document, folder: Path, report: ErrorCollector) -> object:
+def replace_secrets(document: Document, folder: Path, report: ErrorCollector) -> object:
     """Return the document's value with a Secret for each key and secret of an account.
 
     A relative ``api_key_file`` begins at ``folder``. What cannot be read goes to the report, and an

@@ -12,7 +12,7 @@ from exporter.yamlfile.certificates import find_validity_problems
 from exporter.yamlfile.document import Document
 from exporter.yamlfile.files import TYPOGRAPHIC_QUOTES, FileError, is_quoted, read_bytes
 from exporter.yamlfile.problems import Loc, LocatedMessage
-from exporter.yamlfile.units import format_duration
+from exporter.yamlfile.units import format_prometheus_duration
 
 
 def find_warnings(config: Config, document: Document, now: float) -> Iterator[LocatedMessage]:
@@ -136,4 +136,5 @@ def _list_ancestors(path: str) -> Iterator[str]:
 
 
 def _describe_gap(interval: float) -> str:
-    return f"is shorter than the interval, {format_duration(interval)}: series go between polls"
+    shown = format_prometheus_duration(interval)
+    return f"is shorter than the interval, {shown}: series go between polls"

@@ -16,7 +16,7 @@ from exporter.config.model import AccountConfig, Config
 from exporter.config.secrets import NAMES
 from exporter.config.substitution import NAME
 from exporter.yamlfile.files import escape_surrogates
-from exporter.yamlfile.units import DURATION_PATTERN, format_duration
+from exporter.yamlfile.units import DURATION_PATTERN, format_prometheus_duration
 
 _VARIABLE = {"type": "string", "pattern": rf"^\$\{{{NAME}\}}$"}
 _NOTES = ("description", "default")
@@ -48,7 +48,7 @@ def _as_written(schema: JsonSchemaValue) -> JsonSchemaValue:
     notes = {note: schema[note] for note in _NOTES if note in schema}
     default = notes.get("default")
     if DURATION_PATTERN in schema.get("pattern", "") and default is not None:
-        notes["default"] = format_duration(default)
+        notes["default"] = format_prometheus_duration(default)
     elif isinstance(default, dict):
         # Each of its keys has its own default, written as an operator writes it.
         del notes["default"]

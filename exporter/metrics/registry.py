@@ -192,7 +192,7 @@ def add_process_metrics(
         add_reload_gauges(metrics, "web_config", web_config)
 
 
-def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> None:
+def add_reload_gauges(metrics: Metrics, what: str, status: ReloadStatus) -> None:
     """Add the gauges for the last reload of ``what``, such as ``web_config``."""
     title = what.replace("config", "configuration").replace("_", " ")
     successful = Gauge(
@@ -200,13 +200,13 @@ def add_reload_gauges(metrics: Metrics, what: str, reloaded: ReloadStatus) -> No
         f"Whether the last {title} reload attempt was successful.",
         registry=metrics.process,
     )
-    successful.set_function(lambda: float(reloaded.last_reload_successful))
+    successful.set_function(lambda: float(status.last_reload_successful))
     last_success = Gauge(
         f"scaleengine_exporter_{what}_last_reload_success_timestamp_seconds",
         f"Timestamp of the last successful {title} reload.",
         registry=metrics.process,
     )
-    last_success.set_function(lambda: metrics.wall_time.unix(reloaded.last_success))
+    last_success.set_function(lambda: metrics.wall_time.unix(status.last_success))
 
 
 def add_shard_gauges(metrics: Metrics, ordinal: int, total: int) -> None:

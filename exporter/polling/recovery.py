@@ -134,8 +134,11 @@ def compute_next_poll_delay(error: ScaleEngineError, failures: int, interval: fl
     return max(usual, _retry_after(error))
 
 
-def find_untried_scope(error: ScaleEngineError) -> FailureScope:
-    """Return what need not be tried after a failure, where nothing is waited for."""
+def find_scope_to_give_up(error: ScaleEngineError) -> FailureScope:
+    """Return whose requests a program that does not wait need not try after a failure.
+
+    Polling waits instead. REQUEST means that nothing else is given up.
+    """
     asks_to_wait = error.retry_after is not None and error.scope is FailureScope.REQUEST
     return FailureScope.ACCOUNT if asks_to_wait else error.scope
 

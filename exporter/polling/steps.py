@@ -99,15 +99,16 @@ def repeats_expected(shown: FolderListing, step: Step) -> bool:
         return True
     child = shown.folders.get(step.child or "")
     if child is not None and child.loaded is not LoadState.SKIPPED:
-        return step.child_shown is None or shows_again(step.child_shown, child)
+        return step.child_shown is None or repeats_or_adds_nothing(step.child_shown, child)
     return step.first_child is not None and find_start(shown)[1] == step.first_child
 
 
-def shows_again(known: FolderListing, shown: FolderListing) -> bool:
-    """Return whether a response shows a file of a folder again, or nothing new in it.
+def repeats_or_adds_nothing(known: FolderListing, shown: FolderListing) -> bool:
+    """Return whether nothing of a folder can have been passed over between two responses.
 
-    ``known`` is what an earlier response showed. Where all its files are gone and others are shown,
-    what was between them may have been passed over.
+    That is where the later one shows a file of the folder again, or nothing new in it. ``known`` is
+    what the earlier one showed. Where all its files are gone and others are shown, what was between
+    them may have been passed over.
     """
     has_new = False
     unread = [(known, shown)]

@@ -64,9 +64,8 @@ _MAX_WAIT: Final = 3600.0
 class SupervisedThread:
     """A thread that runs a function until it returns, and restarts it after a crash.
 
-    ``is_down`` is true from the crash to the restart: 30 s the first time, and twice as long each
-    further time, up to an hour; after an hour of work it is 30 s again. ``monotonic`` returns
-    the seconds of monotonic time.
+    It restarts 30 s after the first crash, and twice as long after each further one, up to an hour;
+    after an hour of work it is 30 s again. ``monotonic`` returns the seconds of monotonic time.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class SupervisedThread:
 
     @property
     def is_down(self) -> bool:
-        """Return whether the work should go on and does not."""
+        """Return whether the thread does not work: before its start, after a crash or its end."""
         return self._broken or not self._thread.is_alive()
 
     def start(self) -> None:

@@ -21,8 +21,8 @@ from exporter.scaleengine.json_values import (
     SchemaError,
     as_int,
     as_str,
+    describe_type,
     take_list,
-    type_name,
 )
 from exporter.scaleengine.signing import FieldValue, encode_fields
 
@@ -310,7 +310,7 @@ def _read_row(row: Json, latest_day: date) -> UsageRow | RejectedRow:
             return row
         return RejectedRow(RowFault.FUTURE_DAY, row.cpu_user, row.day, _IN_THE_FUTURE)
     if not isinstance(row, dict):
-        problem = f"the row must be a mapping, is {type_name(row)}"
+        problem = f"the row must be a mapping, is {describe_type(row)}"
         return RejectedRow(RowFault.NOT_AN_OBJECT, None, None, problem)
     try:
         usage = _read_usage_row(row)
@@ -362,7 +362,7 @@ def _read_member(row: JsonObject, key: str, read: Callable[[Json], T]) -> T | Sc
 
 def _read_day(value: Json) -> date:
     if not isinstance(value, str):
-        raise SchemaError(f"must be a date, is {type_name(value)}")
+        raise SchemaError(f"must be a date, is {describe_type(value)}")
     return _parse_day(value)
 
 

@@ -16,8 +16,8 @@ from exporter.scaleengine.json_values import (
     as_mapping,
     as_str,
     as_sub_folders,
-    merge_parts,
-    type_name,
+    describe_type,
+    merge_folder_parts,
 )
 from exporter.scaleengine.redaction import quote_or_measure
 from exporter.scaleengine.signing import FieldValue
@@ -192,7 +192,7 @@ def read_listing(response: JsonObject, path: str, offset: int = 0) -> Listing:
 
 def _read_members_from_parts(value: Json) -> JsonObject:
     """Return the members of a folder in a listing of lists; a single folder may be an object."""
-    return value if isinstance(value, dict) else merge_parts(value)
+    return value if isinstance(value, dict) else merge_folder_parts(value)
 
 
 @dataclass(slots=True)
@@ -336,7 +336,7 @@ def _read_count(members: JsonObject, key: str, *, is_open: bool) -> int | None:
     """
     value = members.get(key)
     if isinstance(value, dict | list):
-        raise SchemaError(f"{key} is {type_name(value)}, or the name of a sub-folder")
+        raise SchemaError(f"{key} is {describe_type(value)}, or the name of a sub-folder")
     if value is None or not is_open:
         return None
     number = as_int(value)

@@ -147,14 +147,14 @@ class _CountingHook:
 
 
 def as_mapping(value: Json, subject: str = "") -> JsonObject:
-    """Return a mapping; PHP prints an empty one as ``[]``.
+    """Return a mapping; PHP prints an empty one as ``[]``. Raises SchemaError.
 
     ``subject`` names the value in the message, where the caller does not put its name before it.
     """
     if value == []:
         return {}
     if not isinstance(value, dict):
-        raise SchemaError(f"{subject} must be a mapping, is {type_name(value)}".lstrip())
+        raise SchemaError(f"{subject} must be a mapping, is {describe_type(value)}".lstrip())
     return value
 
 
@@ -176,10 +176,10 @@ def as_sub_folders(value: Json) -> JsonObject:
     return as_object(value)
 
 
-def merge_parts(value: Json) -> JsonObject:
-    """Merge a list of mappings into one."""
+def merge_folder_parts(value: Json) -> JsonObject:
+    """Merge the parts of a folder, a list of mappings, into one; raises SchemaError."""
     if not isinstance(value, list):
-        raise SchemaError(f"must be a list of parts, is {type_name(value)}")
+        raise SchemaError(f"must be a list of parts, is {describe_type(value)}")
     members: dict[str, Json] = {}
     for part in map(as_object, value):
         if not members.keys().isdisjoint(part):
@@ -194,7 +194,7 @@ def as_list(value: Json) -> Iterator[Json]:
         return iter(value)
     if isinstance(value, dict) and all(map(_INDEX.fullmatch, value)):
         return iter(value.values())
-    raise SchemaError(f"must be a list, is {type_name(value)}")
+    raise SchemaError(f"must be a list, is {describe_type(value)}")
 
 
 def take_list(value: Json) -> Iterator[Json]:
@@ -228,7 +228,7 @@ def as_int(value: Json) -> int:
             raise SchemaError("a number has an exponent, so its last digits may be rounded")
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not -_LIMIT <= number < _LIMIT:
-        raise SchemaError(f"must be a whole number, is {type_name(value)}")
+        raise SchemaError(f"must be a whole number, is {describe_type(value)}")
     return number
 
 
@@ -237,7 +237,7 @@ def as_str(value: Json) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise SchemaError(f"must be a name, is {type_name(value)}")
+        raise SchemaError(f"must be a name, is {describe_type(value)}")
     if not value.isascii():
         try:
             value.encode()
@@ -246,7 +246,7 @@ def as_str(value: Json) -> str:
     return value
 
 
-def type_name(value: Json) -> str:
+def describe_type(value: Json) -> str:
     """Return what a value is without showing it."""
     match value:
         case None:

@@ -53,14 +53,14 @@ class Arrival:
 
     def try_to_admit(self, size: int) -> bool:
         """Take memory for ``size`` bytes of the body in all, if there is; return whether."""
-        return self.memory.try_to_grow(self, size)
+        return self.memory.try_to_hold(self, size)
 
     def admit(self, size: int) -> None:
         """Wait until there is memory for ``size`` bytes of the body in all.
 
         Raises MemoryWaitError.
         """
-        self.memory.grow(self, size)
+        self.memory.hold(self, size)
 
     def parsing(self, size: int) -> AbstractContextManager[None]:
         """Wait for the turn to parse a body of this size, and to read its content.
@@ -101,7 +101,7 @@ class ResponseMemoryBudget:
     def arrival(
         self, max_wait: float = math.inf, is_cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[Arrival]:
-        """Return memory to one body; that of a large one goes back to the system afterwards."""
+        """Give memory to one body; that of a large one goes back to the system afterwards."""
         arrival = Arrival(self, max_wait, is_cancelled)
         try:
             yield arrival
@@ -113,19 +113,19 @@ class ResponseMemoryBudget:
             if held > _RELEASED:
                 release_free_memory()
 
-    def grow(self, arrival: Arrival, size: int) -> None:
-        """Wait until a body may have ``size`` bytes; raises MemoryWaitError."""
+    def hold(self, arrival: Arrival, total: int) -> None:
+        """Wait until a body may have ``total`` bytes; raises MemoryWaitError."""
         with self._changed:
-            self._wait(arrival, lambda: self._grow(arrival, size))
+            self._wait(arrival, lambda: self._hold(arrival, total))
 
-    def try_to_grow(self, arrival: Arrival, size: int) -> bool:
-        """Return a body ``size`` bytes, if they are free; return whether they are."""
+    def try_to_hold(self, arrival: Arrival, total: int) -> bool:
+        """Give a body ``total`` bytes, if they are free; return whether they are."""
         with self._changed:
-            return self._grow(arrival, size)
+            return self._hold(arrival, total)
 
-    def _grow(self, arrival: Arrival, size: int) -> bool:
-        wanted = min(self._max_body, -(-size // _STEP) * _STEP)
-        if size <= _UNCOUNTED or self._held.get(arrival, 0) >= wanted:
+    def _hold(self, arrival: Arrival, total: int) -> bool:
+        wanted = min(self._max_body, -(-total // _STEP) * _STEP)
+        if total <= _UNCOUNTED or self._held.get(arrival, 0) >= wanted:
             return True
         if not self._may_hold(arrival, wanted):
             return False

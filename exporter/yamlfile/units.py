@@ -55,7 +55,7 @@ def parse_duration(text: str) -> float:
     )
 
 
-def format_duration(seconds: float) -> str:
+def format_prometheus_duration(seconds: float) -> str:
     """Write a number of seconds, rounded to milliseconds, as Prometheus does.
 
     Years and weeks are used only when nothing is left over: ``90d``, not ``12w6d``.

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.yamlfile.units import format_duration, parse_duration
+from exporter.yamlfile.units import format_prometheus_duration, parse_duration
 
 MONITORING: Final = Path(__file__).parents[2] / "monitoring"
 FASTER: Final = 300
@@ -60,12 +60,12 @@ def write_alertmanager(folder: Path, receiver: str) -> Path:
         entry["webhook_configs"] = [{"url": f"{receiver}/{entry['name']}"}]
     for route in (config["route"], *config["route"]["routes"]):
         for key in {"group_wait", "group_interval", "repeat_interval"} & set(route):
-            route[key] = format_duration(parse_duration(route[key]) / FASTER)
+            route[key] = format_prometheus_duration(parse_duration(route[key]) / FASTER)
     return _write(folder / "alertmanager.yml", config)
 
 
 def _lasting(written: str) -> str:
-    return format_duration(max(_SHORTEST_FOR, parse_duration(written) / FASTER))
+    return format_prometheus_duration(max(_SHORTEST_FOR, parse_duration(written) / FASTER))
 
 
 def _read(name: str) -> dict[str, Any]:

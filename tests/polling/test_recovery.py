@@ -13,7 +13,7 @@ from exporter.polling.recovery import (
     FailedAttempts,
     compute_next_poll_delay,
     find_account_pause,
-    find_untried_scope,
+    find_scope_to_give_up,
     has_response,
     refuses_credentials,
 )
@@ -136,7 +136,7 @@ def test_the_class_of_a_failure_decides_what_is_held_back(
     kind: type[ScaleEngineError], retry_after: float | None, scope: FailureScope
 ) -> None:
     """A request for a wait is for the account; else the class of the failure decides."""
-    assert find_untried_scope(failure(kind, retry_after)) is scope
+    assert find_scope_to_give_up(failure(kind, retry_after)) is scope
 
 
 def test_only_timeout_and_network_failures_have_no_response() -> None:

@@ -23,7 +23,7 @@ from exporter.scaleengine.disk_usage import (
 )
 from exporter.scaleengine.errors import ProtocolError
 from exporter.scaleengine.file_listing import list_files
-from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode, type_name
+from exporter.scaleengine.json_values import Json, SchemaError, as_list, decode, describe_type
 from exporter.scaleengine.signing import encode_fields
 from exporter.scaleengine.timestamps import ServerTime, TimestampAllocator
 from exporter.simulator import Behaviour, Checks, FaultRule, Simulator
@@ -159,7 +159,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
         ({"summary_date": "2014-11-10", "cpu_user": "web"}, NO_BYTES, "bytes_total is missing"),
         ({"cpu_user": "web", "bytes_total": 1}, NO_DAY, "summary_date is missing"),
         *(
-            (row(day=day), NO_DAY, f"summary_date: must be a date, is {type_name(day)}")
+            (row(day=day), NO_DAY, f"summary_date: must be a date, is {describe_type(day)}")
             for day in ODD_DAYS
         ),
         *(
@@ -173,7 +173,7 @@ NO_BYTES = (RowFault.INVALID_BYTES, "web", MONDAY)
             (
                 row(bytes_total=size),
                 NO_BYTES,
-                f"bytes_total: {NO_WHOLE_NUMBER} {type_name(size)}",
+                f"bytes_total: {NO_WHOLE_NUMBER} {describe_type(size)}",
             )
             for size in (None, True, "1 KB", Decimal("1.5"), 2**63)
         ),

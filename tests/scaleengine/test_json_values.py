@@ -15,8 +15,8 @@ from exporter.scaleengine.json_values import (
     as_mapping,
     as_str,
     decode,
-    merge_parts,
-    type_name,
+    describe_type,
+    merge_folder_parts,
 )
 from tests.support.sentences import (
     HALF_CHARACTER,
@@ -351,7 +351,7 @@ def test_other_values_are_no_mapping(value: Json, what: str) -> None:
 )
 def test_a_list_of_mappings_is_merged(value: Json, found: dict[str, Json]) -> None:
     """A list of mappings is one mapping; a part that is a list has its indexes for names."""
-    assert merge_parts(value) == found
+    assert merge_folder_parts(value) == found
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_a_list_of_mappings_is_merged(value: Json, found: dict[str, Json]) -> No
 def test_other_values_are_no_mapping_in_parts(value: Json, sentence: str) -> None:
     """Anything else is no mapping in parts."""
     with pytest.raises(SchemaError) as caught:
-        merge_parts(value)
+        merge_folder_parts(value)
     assert str(caught.value) == sentence
 
 
@@ -386,4 +386,4 @@ def test_other_values_are_no_mapping_in_parts(value: Json, sentence: str) -> Non
 )
 def test_a_value_is_described_without_its_content(value: Json, described: str) -> None:
     """A value is described without being shown."""
-    assert type_name(value) == described
+    assert describe_type(value) == described

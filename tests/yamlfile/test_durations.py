@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.yamlfile.units import DurationError, format_duration, parse_duration
+from exporter.yamlfile.units import DurationError, format_prometheus_duration, parse_duration
 from tests.support.sentences import BARE_NUMBER, NO_DURATION, ORDER_OF_UNITS
 
 
@@ -79,14 +79,14 @@ def test_invalid_durations_are_refused_with_an_example(text: str, sentence: str)
 )
 def test_a_duration_is_written_as_prometheus_does(seconds: float, text: str) -> None:
     """Years and weeks are used only when nothing is left over."""
-    assert format_duration(seconds) == text
+    assert format_prometheus_duration(seconds) == text
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(milliseconds=st.integers(min_value=0, max_value=100 * 365 * 86_400_000))
 def test_a_written_duration_reads_back(milliseconds: int) -> None:
     """Writing and reading gives the same number of seconds, to the millisecond."""
-    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
+    assert parse_duration(format_prometheus_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @settings(deadline=None)  # a busy machine is no failure
@@ -94,7 +94,7 @@ def test_a_written_duration_reads_back(milliseconds: int) -> None:
 def test_any_text_is_a_duration_or_gets_the_sentence(text: str) -> None:
     """No text ends in anything but a number of seconds or a DurationError."""
     try:
-        written = format_duration(parse_duration(text))
+        written = format_prometheus_duration(parse_duration(text))
     except DurationError as error:
         written = str(error)
     assert written.startswith(NO_DURATION) or parse_duration(written) == parse_duration(text)

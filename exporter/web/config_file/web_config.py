@@ -122,7 +122,7 @@ def _load(path: Path, now: float, report: ErrorCollector) -> WebConfig | None:
     if file is None or report.problems():
         return None
     warnings = ErrorCollector(str(path), KNOWN_KEYS)
-    for loc, warning in find_empty_sections(document, value):
+    for loc, warning in find_sections_without_effect(document, value):
         warnings.add(loc, document.key_position(loc), warning)
     for loc, warning in _find_warnings(file, now):
         warnings.add(loc, document.position(loc), warning)
@@ -250,8 +250,11 @@ def drop_zero_values(document: Document) -> YamlValue:
     return top
 
 
-def find_empty_sections(document: Document, value: YamlValue) -> Iterator[LocatedMessage]:
-    """Find the sections that are there and protect nothing, given the value without zero values."""
+def find_sections_without_effect(document: Document, value: YamlValue) -> Iterator[LocatedMessage]:
+    """Return a warning for each section that is there and protects nothing.
+
+    ``value`` is that of the document without its zero values.
+    """
     if isinstance(document.value, dict) and isinstance(value, dict):
         for name, consequence in _CONSEQUENCES.items():
             if name in document.value and not value.get(name):

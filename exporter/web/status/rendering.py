@@ -64,21 +64,21 @@ class PageLinks:
 class TablePage(Generic[T]):
     """The rows of one page of a long table.
 
-    ``first`` is the number of the first of them, from 1 on, and ``total`` that of all rows.
+    ``first_row`` is the number of the first of them, from 1 on, and ``total_rows`` that of all.
     ``previous``, ``next`` and ``complete`` are links to the other pages; None where there is none.
     """
 
     rows: Sequence[T]
-    first: int
-    total: int
+    first_row: int
+    total_rows: int
     previous: str | None = None
     next: str | None = None
     complete: str | None = None
 
     @property
-    def last(self) -> int:
+    def last_row(self) -> int:
         """Return the number of the last row on this page."""
-        return self.first + len(self.rows) - 1
+        return self.first_row + len(self.rows) - 1
 
 
 @dataclass(frozen=True, slots=True)
