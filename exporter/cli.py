@@ -300,9 +300,9 @@ def _open_backfill_settings(
 ) -> Iterator["Settings"]:
     """Yield the settings of the configuration, or of the demo while its simulator runs."""
     if demo:
-        from exporter.demo import start_demo
+        from exporter.demo import start_demo_simulator
 
-        simulator, settings = start_demo()
+        simulator, settings = start_demo_simulator()
         try:
             yield settings
         finally:

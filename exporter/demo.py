@@ -52,7 +52,7 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
     """
     web_config = load_live_web_config(web.config_file)
     sockets = open_sockets(web.listen_address, process)
-    simulator, settings = start_demo()
+    simulator, settings = start_demo_simulator()
     try:
         # A browser opens no unix socket; the log has its address.
         for sock in [sock for sock in sockets if sock.family != socket.AF_UNIX][:1]:
@@ -69,7 +69,7 @@ def serve_demo(web: WebFlags, secrets: SecretRedactor, process: Process) -> None
         simulator.stop()
 
 
-def start_demo() -> tuple[Simulator, Settings]:
+def start_demo_simulator() -> tuple[Simulator, Settings]:
     """Start a simulated ScaleEngine on a free loopback port; return both it and its settings."""
     rng = random.Random(_SEED)  # noqa: S311 - it makes up files, it keeps no secret
     demo, ingest = build_demo_account(time.time(), rng), build_ingest_account(rng)

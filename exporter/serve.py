@@ -15,11 +15,11 @@ from exporter.config import (
     ConfigError,
     Fingerprint,
     LoadedConfig,
-    compress_config,
+    compress_redacted_config,
+    format_config,
     list_named_files,
     load_files,
     take_fingerprint,
-    write_config,
 )
 from exporter.config_watch import ConfigWatch
 from exporter.flags import WebFlags
@@ -188,12 +188,12 @@ class _CurrentConfig:
         settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
         self.fingerprint = loaded.fingerprint
         self.named_files = list_named_files(loaded.config)
-        self._compressed = compress_config(loaded.config)
+        self._compressed = compress_redacted_config(loaded.config)
         return settings
 
     def write(self) -> str:
         """Return the configuration as YAML without secrets, even misplaced ones."""
-        return self._secrets.redact(write_config(self._compressed))
+        return self._secrets.redact(format_config(self._compressed))
 
 
 def _accept_first(

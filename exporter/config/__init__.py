@@ -26,9 +26,9 @@ from exporter.config.model import (
 from exporter.config.secrets import Secret, SecretError
 from exporter.config.writing import (
     build_json_schema,
-    compress_config,
+    compress_redacted_config,
+    format_config,
     format_config_schema,
-    write_config,
 )
 from exporter.yamlfile.problems import ConfigError, Problem
 
@@ -49,11 +49,11 @@ __all__ = [
     "Secret",
     "SecretError",
     "build_json_schema",
-    "compress_config",
+    "compress_redacted_config",
+    "format_config",
     "format_config_schema",
     "list_named_files",
     "load",
     "load_files",
     "take_fingerprint",
-    "write_config",
 ]

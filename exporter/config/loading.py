@@ -85,7 +85,7 @@ class Piece:
     warnings: ErrorCollector
 
 
-def has_accounts(piece: Piece) -> bool:
+def has_accounts_key(piece: Piece) -> bool:
     """Return whether a file has the key for accounts."""
     return isinstance(piece.document.value, dict) and _ACCOUNTS in piece.document.value
 
@@ -113,7 +113,7 @@ def find_conflicts(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Loc, str]]:
                 yield piece, loc, message
 
 
-def merge_pieces(parts: Sequence[Config]) -> Config:
+def merge_configs(parts: Sequence[Config]) -> Config:
     """Return the configuration that files without conflicts make together."""
     if len(parts) == 1:
         return parts[0]
@@ -297,7 +297,7 @@ def _load(
     read = [piece for piece in pieces if piece is not None]
     for piece, loc, message in find_conflicts(read):
         piece.report.add(loc, piece.document.position(loc), message)
-    has_none = len(read) == len(files) and not any(map(has_accounts, read))
+    has_none = len(read) == len(files) and not any(map(has_accounts_key, read))
     parts = [
         part
         for index, piece in enumerate(read)
@@ -306,7 +306,7 @@ def _load(
     problems += [problem for report in reports for problem in report.problems()]
     if problems:
         raise ConfigError(tuple(problems))
-    config = merge_pieces(parts)
+    config = merge_configs(parts)
     return config, tuple(_find_warnings(read, parts, now))
 
 
@@ -328,7 +328,7 @@ def _read_part(piece: Piece, *, needs_accounts: bool) -> Config | None:
     value = replace_secrets(document, piece.folder, report)
     for loc, rule in find_broken_rules(document):
         report.add(loc, document.position(loc), rule)
-    model = Config if needs_accounts or has_accounts(piece) else PieceModel
+    model = Config if needs_accounts or has_accounts_key(piece) else PieceModel
     return read_model(model, value, document, piece.folder, report, MESSAGES)
 
 

@@ -80,7 +80,7 @@ def _add_secret_files(account: JsonSchemaValue) -> None:
     ]
 
 
-def compress_config(config: Config) -> bytes:
+def compress_redacted_config(config: Config) -> bytes:
     """Return a configuration as compressed JSON: a few bytes for each account.
 
     A secret is ``***``; of one in a file the file is named, as ``api_secret_file`` does.
@@ -92,8 +92,8 @@ def compress_config(config: Config) -> bytes:
     return zlib.compress(json.dumps(written).encode())
 
 
-def write_config(compressed: bytes) -> str:
-    """Return the result of ``compress_config`` as YAML, with every default."""
+def format_config(compressed: bytes) -> str:
+    """Return the result of ``compress_redacted_config`` as YAML, with every default."""
     written = json.loads(zlib.decompress(compressed))
     text: str = yaml.dump(written, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100)
     return text

@@ -179,7 +179,7 @@ def render_sections(family: Metric, accounts: Sequence[str]) -> Sections:
     return Sections(texts, names)
 
 
-def join_sections(parts: Iterable[Sections]) -> Sections:
+def merge_sections(parts: Iterable[Sections]) -> Sections:
     """Return the samples of different accounts in one family together."""
     texts: dict[str, bytes] = {}
     names: set[str] = set()

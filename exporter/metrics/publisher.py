@@ -15,7 +15,7 @@ from exporter.metrics.exposition import (
     expose,
     render_process_layer,
 )
-from exporter.metrics.family_text import Sections, join_sections, render_sections
+from exporter.metrics.family_text import Sections, merge_sections, render_sections
 from exporter.metrics.registry import Metrics
 from exporter.polling.store import TARGETS, Store
 from exporter.polling.targets import Target
@@ -237,7 +237,7 @@ class Publisher:
             for part in self._split(changed):
                 for family in collector.collect_accounts(part):
                     rendered.setdefault(family.name, []).append(render_sections(family, part))
-        return {name: join_sections(parts) for name, parts in rendered.items()}
+        return {name: merge_sections(parts) for name, parts in rendered.items()}
 
     def _split(self, accounts: Iterable[str]) -> Iterator[list[str]]:
         """Return the accounts in parts, so that the samples of few large ones exist at once.

@@ -297,7 +297,7 @@ class _Walk:
             if self.strategy.can_afford_comparison:
                 self.compare(comparison)
                 return
-            self.strategy.postpone(request)
+            self.strategy.postpone_comparison(request)
         self.use_parent(request, listing, None)
 
     def compare(self, comparison: Comparison) -> None:
@@ -323,7 +323,7 @@ class _Walk:
                 raise request.run.parent.incomplete(
                     "a sub-folder has other files in its own response than in that for its parent"
                 )
-            self.strategy.give_up()
+            self.strategy.stop_after_misfit()
         if self.has_confirmed_parent and result.outcome is not ComparisonOutcome.NO_RESPONSE:
             self.use_parent(request, listing, comparison.shown)
         else:
@@ -339,7 +339,7 @@ class _Walk:
     ) -> None:
         """Count what a response for a parent shows; None where that is of no use.
 
-        ``cost`` is how many requests were then made in vain.
+        ``cost`` is how many requests were then of no use.
         """
         run = request.run
         if shown is None:

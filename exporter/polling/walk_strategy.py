@@ -17,7 +17,7 @@ from exporter.polling.siblings import MIN_SIBLINGS, ParentOffset, SiblingRun
 log: Final = structlog.get_logger(__name__)
 
 MAX_COST: Final = 3
-"""Requests that a walk may make in vain for parents, beyond those that such requests have saved."""
+"""Useless requests that a walk may make for parents, beyond those that useful ones have saved."""
 _MIN_EXPECTED: Final = 1.5
 """Sub-folders that a response for the parent must complete, where a single one completes one."""
 _MAX_REPEATED: Final = 2000
@@ -134,7 +134,7 @@ class WalkStrategy:
         self._credit = min(MAX_COST, self._credit + completed - 1)
         self.memory.offset, self.memory.is_known = request.counted, True
 
-    def give_up(self) -> None:
+    def stop_after_misfit(self) -> None:
         """Make no other request for a parent, once the misfit of this one is recorded."""
         self._credit = 1
 
@@ -143,14 +143,14 @@ class WalkStrategy:
         """Return whether a request may be made to confirm that an offset fits."""
         return self._credit > 1
 
-    def postpone(self, request: ParentRequest) -> None:
+    def postpone_comparison(self, request: ParentRequest) -> None:
         """Leave it to the next walk to confirm what the offset of this request counts."""
         self.memory.postponed = request.counted
 
     def record_misfit(self, request: ParentRequest, cost: int = 1) -> None:
         """Record that a response for a parent was of no use.
 
-        ``cost`` is how many requests were made in vain.
+        ``cost`` is how many requests were of no use.
         """
         request.run.tried.add(request.offset)
         self._credit -= cost

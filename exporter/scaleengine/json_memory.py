@@ -221,11 +221,11 @@ _MAX_CONTINUATIONS: Final = 3
 
 
 def estimate_text_memory(body: bytes | bytearray) -> int:
-    """Return the bytes that ``decode_text`` takes for the text of a body, at most."""
+    """Return the bytes that ``decode_and_empty`` takes for the text of a body, at most."""
     return min(_estimate_sizes(body))
 
 
-def decode_text(body: bytes | bytearray) -> str:
+def decode_and_empty(body: bytes | bytearray) -> str:
     """Return a text whose JSON means the same as that of the body.
 
     A body that can be emptied is emptied. Raises UnicodeDecodeError where it is not in UTF-8.

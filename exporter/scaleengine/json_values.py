@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from exporter.scaleengine.json_memory import (
     KEPT_STRINGS,
     ConvertedObjects,
-    decode_text,
+    decode_and_empty,
     estimate_cost,
 )
 from exporter.scaleengine.response_memory import MAX_PARSED
@@ -102,7 +102,7 @@ def _decode(body: bytes | bytearray, max_memory: int, object_hook: ObjectHook) -
     is_empty = not body or body.isspace()
     hook = _CountingHook(object_hook.convert)
     try:
-        text = decode_text(body).strip(_AROUND)
+        text = decode_and_empty(body).strip(_AROUND)
     except UnicodeDecodeError as error:
         error.object = b""  # it holds the whole body
         raise SchemaError("it is not in UTF-8") from None

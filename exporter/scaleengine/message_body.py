@@ -43,7 +43,7 @@ class BodyTooLargeError(HTTPError):
     """More bytes have arrived for a body than are read at most."""
 
 
-class BodyReader(io.RawIOBase):
+class LimitedReader(io.RawIOBase):
     """The bytes of one body, as ``http.client`` reads them from the connection."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -67,7 +67,7 @@ class BodyReader(io.RawIOBase):
         super().close()
 
 
-class ChunkedReader(BodyReader):
+class ChunkedReader(LimitedReader):
     """The content of a chunked body (RFC 9112, 7.1); raises FramingError where it is malformed."""
 
     def __init__(self, stream: IO[bytes]) -> None:

@@ -11,7 +11,7 @@ from http.client import HTTPException, HTTPResponse, LineTooLong, RemoteDisconne
 from io import BytesIO
 from typing import IO, Final
 
-from exporter.scaleengine.message_body import BodyReader, ChunkedReader
+from exporter.scaleengine.message_body import ChunkedReader, LimitedReader
 
 _MAX_LINE: Final = 65_536
 _MAX_LINES: Final = 99
@@ -64,7 +64,7 @@ class TolerantResponse(HTTPResponse):
             del self.headers["Transfer-Encoding"]
             self.fp = ChunkedReader(stream)  # type: ignore[assignment]
         else:
-            self.fp = BodyReader(stream)  # type: ignore[assignment]
+            self.fp = LimitedReader(stream)  # type: ignore[assignment]
 
 
 class _Lines:

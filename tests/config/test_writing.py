@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from exporter.config import compress_config, load, write_config
+from exporter.config import compress_redacted_config, format_config, load
 
 KEY, SECRET = "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE", "8fc8c48da81e6a2a06a9556379bf798a"
 TEXT = f"""\
@@ -27,7 +27,7 @@ def test_a_written_configuration_reads_back(tmp_path: Path) -> None:
     file, again = tmp_path / "config.yaml", tmp_path / "again.yaml"
     file.write_text(TEXT)
     config = load(file, {}).config
-    written = write_config(compress_config(config))
+    written = format_config(compress_redacted_config(config))
     again.write_text(written.replace("api_key: '***'", f"api_key: {KEY}").replace("'***'", SECRET))
     assert load(again, {}).config == config
     for part in (
@@ -45,7 +45,7 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     file = tmp_path / "config.yaml"
     file.write_text(TEXT)
-    written = write_config(compress_config(load(file, {}).config))
+    written = format_config(compress_redacted_config(load(file, {}).config))
     assert KEY not in written
     assert SECRET not in written
     assert f"api_secret_file: {tmp_path / 'secret'}" in written
@@ -61,6 +61,6 @@ def test_files_with_names_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     file.write_text(f"accounts: [{{cdn: 1, api_key: {KEY}, api_secret_file: secret}}]\n")
     config = load(file, {}).config
     api = config.api.model_copy(update={"ca_file": folder / "ca.pem"})
-    written = write_config(compress_config(config.model_copy(update={"api": api})))
+    written = format_config(compress_redacted_config(config.model_copy(update={"api": api})))
     assert rf"api_secret_file: {tmp_path}/\udcff/secret" in written
     assert rf"ca_file: {tmp_path}/\udcff/ca.pem" in written

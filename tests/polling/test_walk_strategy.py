@@ -192,7 +192,7 @@ def test_a_late_fit_is_left_to_the_next_walk() -> None:
     for _ in range(MAX_COST):
         request = request_for(run, strategy)
         can_afford.append(strategy.can_afford_comparison)
-        strategy.postpone(request)
+        strategy.postpone_comparison(request)
         strategy.record_misfit(request)
     assert can_afford == [True, True, False]
     assert strategy.has_given_up
