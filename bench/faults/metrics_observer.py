@@ -165,7 +165,7 @@ class MetricsObserver:
         """Read the text of a family, unless it was read last."""
         kept = self._families.get(family.head)
         if kept is None or kept[0] is not family:
-            text = b"".join(family.texts()).decode()
+            text = b"".join(family.texts).decode()
             kept = self._families[family.head] = (family, _read(text))
         return kept[1]
 

@@ -41,7 +41,7 @@ class AccountsLayer:
 
     @cached_property
     def text_body(self) -> Body:
-        """Return the text of all families; it is decompressed at the first look."""
+        """Return the text of all families."""
         return _build_text_body(self.families.values())
 
     @cached_property
@@ -50,7 +50,7 @@ class AccountsLayer:
 
         A small one is compressed as a whole: it is half as large then, and it takes no longer.
         """
-        if sum(family.size for family in self.families.values()) <= _SMALL:
+        if self.text_body.length <= _SMALL:
             return compress(b"".join(self.text_body.parts))
         return join([family.part for family in self.families.values()])
 
@@ -87,23 +87,19 @@ class ProcessLayer:
     part: Part
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Exposition:
     """Both layers at one moment, ready to be sent; what is asked of it, any thread may ask.
 
-    ``gzip_body`` is the text of all as one gzip member. ``names`` are those of samples, as in the
-    query parameter ``name[]`` of prometheus_client's own server, and leave the rest out; None means
-    all.
+    ``text_body`` is the text of all, ``gzip_body`` the same as one gzip member. ``names`` are those
+    of samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave
+    the rest out; None means all.
     """
 
     accounts: AccountsLayer
     process: ProcessLayer
+    text_body: Body
     gzip_body: Body
-
-    @cached_property
-    def text_body(self) -> Body:
-        """Return the text of all; that of the accounts is decompressed once for each change."""
-        return Body((*self.accounts.text_body.parts, *self.process.text_body.parts))
 
     def known(self, names: Collection[str]) -> frozenset[str]:
         """Return those of the names that samples have."""
@@ -111,7 +107,7 @@ class Exposition:
         return frozenset().union(*(family.matching(wanted) for family in self.families()))
 
     def text(self, names: Collection[str] | None = None) -> Body:
-        """Return the text; with ``names``, what is wanted of it."""
+        """Return the text, which is ready; with ``names``, what is wanted of it."""
         return self.text_body if names is None else _build_text_body(self._select_families(names))
 
     def gzip(self, names: Collection[str] | None = None) -> Body:
@@ -147,8 +143,11 @@ def render_process_layer(families: Iterable[Metric]) -> ProcessLayer:
 
 def expose(accounts: AccountsLayer, process: ProcessLayer) -> Exposition:
     """Return the exposition of both layers."""
-    return Exposition(accounts, process, Body(gzip_member((accounts.part, process.part))))
+    text_body = Body((*accounts.text_body.parts, *process.text_body.parts))
+    return Exposition(
+        accounts, process, text_body, Body(gzip_member((accounts.part, process.part)))
+    )
 
 
 def _build_text_body(families: Iterable[FamilyText]) -> Body:
-    return Body(tuple(text for family in families for text in family.texts() if text))
+    return Body(tuple(text for family in families for text in family.texts if text))

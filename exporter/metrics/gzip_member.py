@@ -17,8 +17,7 @@ _LEVEL: Final = 6
 _RAW: Final = -15  # the largest window, with neither gzip's header nor its trailer
 _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, any system
 _LAST_BLOCK: Final = b"\x03\0"  # empty, and the end of a deflate stream (RFC 1951, 3.2.3)
-_MASK: Final = 2**32 - 1
-_ZEROS: Final = memoryview(bytes(32 * 1024))
+_SIZE_MASK: Final = 2**32 - 1
 
 # CRC-32 is arithmetic with polynomials over GF(2), modulo this one (RFC 1952, 8). The highest bit
 # is the coefficient of x^0.
@@ -59,11 +58,6 @@ def deflate(text: bytes) -> bytes:
     return deflated
 
 
-def inflate(part: Part) -> bytes:
-    """Return the text of a part."""
-    return zlib.decompress(part.deflated + _LAST_BLOCK, _RAW, part.size)
-
-
 def join(parts: Sequence[Part]) -> Part:
     """Return the texts of the parts, one after another, as one part."""
     size, checksum = _measure(parts)
@@ -73,7 +67,7 @@ def join(parts: Sequence[Part]) -> Part:
 def gzip_member(parts: Sequence[Part]) -> tuple[bytes, ...]:
     """Return the member of the parts, in pieces that are to be sent one after another."""
     size, checksum = _measure(parts)
-    trailer = struct.pack("<LL", checksum, size & _MASK)
+    trailer = struct.pack("<LL", checksum, size & _SIZE_MASK)
     return (_HEADER, *(part.deflated for part in parts if part.size), _LAST_BLOCK + trailer)
 
 
@@ -82,8 +76,6 @@ def combine_checksums(first: int, second: int, second_size: int) -> int:
 
     It is zlib's ``crc32_combine``, which Python's zlib lacks. ``second_size`` is in bytes.
     """
-    if second_size <= len(_ZEROS):  # a short way: as many zeros after the first text
-        return ~zlib.crc32(_ZEROS[:second_size], ~first & _MASK) & _MASK ^ second
     return _multiply(_raise_x_to(second_size), first) ^ second
 
 
@@ -101,7 +93,7 @@ def _multiply(left: int, right: int) -> int:
     while left:
         if left & _ONE:
             product ^= right
-        left = (left << 1) & _MASK
+        left = (left << 1) & _SIZE_MASK
         right = (right >> 1) ^ _POLYNOMIAL if right & 1 else right >> 1
     return product
 

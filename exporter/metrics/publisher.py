@@ -182,7 +182,7 @@ class Publisher:
         self._schedule(changes.get(TARGETS, ()), monotonic)
         pending = self._find_pending_targets(changes.get(TARGETS, ()), accounts)
         layer = layer.with_sections(self._render(changes, layer.positions))
-        layer.part  # noqa: B018 - it is made here, so that no scrape has to
+        layer.text_body, layer.part  # noqa: B018 - they are made here, so that no scrape has to
         # All families in one step: a scrape has the old exposition, or the new one.
         self._layer, self._pending_targets = layer, pending
         self._must_render_all = False

@@ -1,14 +1,12 @@
 """The lines of samples are those that prometheus_client writes."""
 
-from array import array
-
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.family_text import Block, render_family, render_head, render_sections
+from exporter.metrics.family_text import render_family, render_head, render_sections
 
 labels = st.dictionaries(
     st.sampled_from(["account", "path", "folder", "file_type", "odd-name", "naïve", "a:b"]),
@@ -47,7 +45,7 @@ def test_lines_are_those_of_prometheus_client(
     for suffix, its_labels, value, timestamp in held:
         family.add_sample(f"{family.name}{suffix}", its_labels, value, timestamp)
 
-    assert b"".join(render_family(family).texts()) == written(family)
+    assert b"".join(render_family(family).texts) == written(family)
 
 
 def test_each_account_has_its_own_lines() -> None:
@@ -65,14 +63,3 @@ def test_each_account_has_its_own_lines() -> None:
         "three": b"",
     }
     assert render_head(family) == b"".join(written(family).splitlines(keepends=True)[:2])
-
-
-def test_a_block_keeps_its_text_until_it_is_compressed() -> None:
-    """Then the compressed text alone is kept, and read again where the text is needed."""
-    text = b"a 1\n" * 1000 + b"b 2\n"
-    block = Block(text, array("Q", [4000, 4000, 4004]))
-    assert block.text is text
-    assert block.part is block.part
-    assert block.text is not text
-    assert block.text == text
-    assert list(block.sections()) == [text[:4000], b"", b"b 2\n"]
