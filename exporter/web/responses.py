@@ -72,7 +72,7 @@ async def send(
 
 def _build_response(body: SendableBody, headers: dict[str, str]) -> web.StreamResponse:
     """Return the response; a small body is in it already, and is sent together with its head."""
-    if body.length <= CHUNK_SIZE:
+    if 0 < body.length <= CHUNK_SIZE:  # aiohttp leaves out the length of an empty one for HEAD
         return web.Response(body=b"".join(body.parts), headers=headers)
     response = web.StreamResponse(headers=headers)
     response.content_length = body.length

@@ -153,7 +153,7 @@ def test_a_wrong_method_gets_405(site: "Site", path: str, method: str) -> None:
     assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/metrics?name[]=no_such_name"])
 def test_head_has_the_headers_of_get(site: "Site", path: str) -> None:
     """HEAD gives the status and headers of GET, and no body."""
 
