@@ -17,6 +17,7 @@ from exporter.config import (
     LoadedConfig,
     compress_redacted_config,
     format_config,
+    list_inline_secrets,
     list_named_files,
     load_files,
     take_fingerprint,
@@ -186,9 +187,11 @@ class _CurrentConfig:
     def accept(self, loaded: LoadedConfig) -> Settings:
         """Return the settings of a configuration, and apply its log level."""
         settings = _accept(loaded, self._shard, self._log_level, self._log_limit)
+        # Polls register secrets too, but those of disabled accounts and other shards never.
+        self._secrets.register(*list_inline_secrets(loaded.config))
+        self._compressed = compress_redacted_config(loaded.config)
         self.fingerprint = loaded.fingerprint
         self.named_files = list_named_files(loaded.config)
-        self._compressed = compress_redacted_config(loaded.config)
         return settings
 
     def write(self) -> str:

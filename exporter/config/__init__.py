@@ -9,6 +9,7 @@ from exporter.config.fields import FILE_TYPES, FileType
 from exporter.config.loading import (
     Fingerprint,
     LoadedConfig,
+    list_inline_secrets,
     list_named_files,
     load,
     load_files,
@@ -52,6 +53,7 @@ __all__ = [
     "compress_redacted_config",
     "format_config",
     "format_config_schema",
+    "list_inline_secrets",
     "list_named_files",
     "load",
     "load_files",

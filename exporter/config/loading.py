@@ -175,6 +175,16 @@ def list_named_files(config: Config) -> tuple[Path, ...]:
     return tuple(file for file in (config.api.ca_file, *secrets) if file is not None)
 
 
+def list_inline_secrets(config: Config) -> tuple[str, ...]:
+    """Return the keys and secrets that a configuration itself has, of disabled accounts too."""
+    return tuple(
+        secret.read()
+        for account in config.accounts
+        for secret in (account.api_key, account.api_secret)
+        if secret.file is None
+    )
+
+
 def compute_fingerprint(state: FilesState, named_files: Iterable[Path]) -> Fingerprint:
     """Return the fingerprint of a state, and of the secrets and certificates that a file names.
 

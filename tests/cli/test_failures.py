@@ -288,3 +288,25 @@ def test_the_log_has_the_events_of_the_runbook(
         for words in looked_for:
             program.wait_for_line(re.escape(words))
         assert program.end() == 0
+
+
+def test_a_misplaced_secret_of_a_disabled_account_is_redacted(
+    start: StartProgram, configure: WriteConfig, scaleengine: Simulator, tmp_path: Path
+) -> None:
+    """No poll ever reads it, so it is registered as soon as the configuration is read."""
+    secret = "canary1234567890"
+    other = {
+        "name": "other",
+        "cdn": 159,
+        "enabled": False,
+        "api_key": "APX4GKLM0RKQLSP2FBO1ROPKSSW47DZE",
+        "api_secret": secret,
+        "labels": {"note": secret},
+    }
+    configure(tmp_path, scaleengine.url, others=(other,))
+    program = start(tmp_path, "--web.enable-lifecycle")
+    status, page = program.get("/config")
+    assert status == 200
+    assert "note: ***\n" in page
+    assert secret not in page
+    assert program.end() == 0
