@@ -1,4 +1,4 @@
-"""Check what the settings name, or what is selected of it: the API, accounts and targets."""
+"""Check the API, the accounts and the targets of the settings, or those that are selected."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

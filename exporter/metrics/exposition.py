@@ -89,7 +89,7 @@ class ProcessLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exposition:
-    """Both layers at one moment, ready to be sent; what is asked of it, any thread may ask.
+    """Both layers at one moment, ready to be sent; any thread may use it.
 
     ``text_body`` is the text of all, ``gzip_body`` the same as one gzip member. ``names`` are those
     of samples, as in the query parameter ``name[]`` of prometheus_client's own server, and leave

@@ -181,7 +181,7 @@ def add_process_metrics(
     config: ReloadStatus,
     web_config: ReloadStatus | None = None,
 ) -> None:
-    """Add what the exporter says of its process besides what each process says.
+    """Add the exporter's own metrics of its process: shard, log and reloads.
 
     ``count_dropped_lines`` returns the number of log lines that were dropped, from 0 on.
     """

@@ -26,7 +26,7 @@ HISTORY_DAYS: Final = 30
 """The days of one response of ``disk.usage``, the newest included."""
 
 PackedDays: TypeAlias = bytes
-"""A number of bytes for each day but the newest, in 8 bytes each: 10,000 users take 3 MB."""
+"""The disk usage of each day but the newest, as integers of 8 bytes: 10,000 users take 3 MB."""
 
 _UNKNOWN: Final = -1
 _NO_DAYS: Final = (_UNKNOWN,) * (HISTORY_DAYS - 1)

@@ -14,7 +14,10 @@ _MAX_KNOWN_PEERS: Final = 1024
 
 
 class Phase(StrEnum):
-    """What a connection waits for."""
+    """What a connection waits for.
+
+    Each request changes it twice, and the hash of a text takes less time than that of an Enum.
+    """
 
     HANDSHAKE = "TLS handshake"
     REQUEST = "request"
@@ -25,7 +28,7 @@ class Phase(StrEnum):
 class ConnectionLimits:
     """How many connections may be open, and how many of them in the phases that cost memory.
 
-    ``connections`` is asked each time, because the process's limits may change while it runs. Free
+    ``connections`` is called each time, because the process's limits may change while it runs. Free
     memory is released after a peak of ``release_threshold`` connections.
     """
 
