@@ -205,7 +205,10 @@ def _accept_first(
     web_config_file: Path | None,
     environ: Mapping[str, str],
 ) -> "tuple[Settings, LiveWebConfig | None]":
-    """Read both configurations and put them in force; raises ConfigError."""
+    """Read both configurations and put them in force; raises ConfigError.
+
+    The models end with this function: a caller that serves would keep them for as long.
+    """
     loaded, web_config = _load(config_files, web_config_file, environ)
     return current.accept(loaded), web_config
 

@@ -140,9 +140,7 @@ def _build_account(account: config.AccountConfig) -> AccountSettings:
         account.labels,
         tuple(
             dict.fromkeys(
-                secret.file.parent
-                for secret in (account.api_key, account.api_secret)
-                if secret.file is not None
+                secret.file.parent for secret in account.secrets if secret.file is not None
             )
         ),
     )

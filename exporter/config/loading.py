@@ -167,10 +167,7 @@ def read_file_states(paths: Sequence[Path]) -> FilesState:
 def list_named_files(config: Config) -> tuple[Path, ...]:
     """Return the files with certificates and secrets that a configuration names and uses."""
     secrets = [
-        secret.file
-        for account in config.accounts
-        if account.enabled
-        for secret in (account.api_key, account.api_secret)
+        secret.file for account in config.accounts if account.enabled for secret in account.secrets
     ]
     return tuple(file for file in (config.api.ca_file, *secrets) if file is not None)
 
@@ -180,7 +177,7 @@ def list_inline_secrets(config: Config) -> tuple[str, ...]:
     return tuple(
         secret.read()
         for account in config.accounts
-        for secret in (account.api_key, account.api_secret)
+        for secret in account.secrets
         if secret.file is None
     )
 

@@ -205,6 +205,11 @@ class AccountConfig(StrictModel):
     files: FilesConfig = FilesConfig()
     """The file counts of the account."""
 
+    @property
+    def secrets(self) -> tuple[HiddenSecret, HiddenSecret]:
+        """Return the key and the secret, wherever each of them is."""
+        return self.api_key, self.api_secret
+
 
 class LogConfig(StrictModel):
     """What is logged."""

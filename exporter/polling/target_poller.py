@@ -38,6 +38,8 @@ from exporter.scaleengine.file_listing import COMMAND, Listing
 
 log: Final = structlog.get_logger(__name__)
 
+OnListing: TypeAlias = Callable[[Listing, FolderCounts], None]
+
 _NO_ROWS: Final[Mapping[RowFault, int]] = MappingProxyType({})
 
 
@@ -251,9 +253,6 @@ def _build_size_fields(snapshot: Snapshot) -> dict[str, int]:
         extent["rejected_rows"] = sum(rows.count for rows in snapshot.rejected)
         extent["rejected_users"] = len(snapshot.rejected_users)
     return extent
-
-
-OnListing: TypeAlias = Callable[[Listing, FolderCounts], None]
 
 
 def _ignore(_: Listing, __: FolderCounts) -> None:

@@ -62,8 +62,9 @@ class ConnectionTracker(Generic[C]):
     When there are too many, one has to go for each that comes. It is of the phase that most are
     in. There, it is of the peers that were served before or of the others, whichever hold more
     connections. Of these, it is the oldest of the peer with most connections; of responses, the
-    one of which the client has taken nothing for longest. So many connections of one peer displace
-    each other. Where all come from one address, as through a reverse proxy, the oldest goes.
+    one of which the client has taken nothing for longest. So connections of a peer with many
+    displace each other. Where all come from one address, as through a reverse proxy, the oldest
+    goes.
 
     ``clock`` returns seconds that only grow.
     """

@@ -99,7 +99,7 @@ def check_request(request: web.BaseRequest) -> web.Response | None:
     not have. No page reads a body, so the response itself is what ``100-continue`` waits for.
     """
     names = [name.lower() for name, _ in request.raw_headers]
-    if _NO_TARGET in request or _has_repeated(names):
+    if _NO_TARGET in request or _repeats_single_header(names):
         return _refuse(HTTPStatus.BAD_REQUEST)
     if _EXPECT in names and request.version == HttpVersion11:
         values = (value for name, value in request.raw_headers if name.lower() == _EXPECT)
@@ -109,7 +109,7 @@ def check_request(request: web.BaseRequest) -> web.Response | None:
     return None
 
 
-def _has_repeated(names: Sequence[bytes]) -> bool:
+def _repeats_single_header(names: Sequence[bytes]) -> bool:
     """Return whether a header that must be single is repeated."""
     if len(frozenset(names)) == len(names):
         return False
